@@ -1,0 +1,90 @@
+/** Every bound of the product in one place: what is refused beyond it is refused with a clear error. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// Names (see names.ts).
+export const SCHEMA_ID_BYTES_MAX = 64;
+export const ENTITY_KEY_BYTES_MAX = 256;
+
+// Documents and requests.
+export const BODY_BYTES_MAX_DEFAULT = 1 * MIB;
+export const ADMIN_BODY_BYTES_MAX = 64 * KIB;
+export const GRPC_MESSAGE_BYTES_MAX_DEFAULT = 4 * MIB;
+export const JSON_DEPTH_MAX = 128;
+export const ENTITIES_PER_PUT_MAX = 1_000;
+export const KEYS_PER_MULTI_GET_MAX = 1_000;
+/** A multi-get answers at most this many bytes of documents. */
+export const MULTI_GET_BYTES_MAX = 64 * MIB;
+export const LIST_PAGE_MAX = 1_000;
+export const LIST_PAGE_DEFAULT = 100;
+/** A page of a listing with values ends early when it holds this many bytes. */
+export const LIST_PAGE_BYTES_MAX = 8 * MIB;
+export const VIOLATIONS_MAX = 1_000;
+export const REQUEST_DEADLINE_MS = 10_000;
+export const REQUEST_BODY_TIMEOUT_MS = 30_000;
+
+// Envelopes (shared/crypto).
+export const ENVELOPE_HEADER_BYTES_MAX = 4 * KIB;
+export const MASTER_KEYS_MAX = 16;
+export const KEY_ID_BYTES_MAX = 64;
+
+// Schemas.
+export const SCHEMA_BYTES_MAX = 1 * MIB;
+export const SCHEMAS_MAX = 10_000;
+export const COMPILED_SCHEMAS_MAX = 256;
+export const TEMPLATE_POLL_MS = 2_000;
+
+// Credentials.
+export const API_KEYS_MAX = 10_000;
+export const API_KEY_NAME_BYTES_MAX = 128;
+export const CREDENTIAL_BYTES_MAX = 4 * KIB;
+export const LOGIN_FAILURES_PER_MINUTE = 10;
+export const LOGIN_ADDRESSES_MAX = 10_000;
+export const VERIFIED_TOKENS_MAX = 10_000;
+
+// Dispatch (main worker to processing workers).
+export const BATCH_OPERATIONS_MAX = 128;
+export const BATCH_BYTES_MAX = 1 * MIB;
+export const BATCHES_IN_FLIGHT_MAX = 2;
+export const QUEUE_OPERATIONS_MAX = 10_000;
+export const QUEUE_BYTES_MAX = 64 * MIB;
+/** Writes with an unknown outcome that the main worker remembers; beyond it, whole partitions count as unresolved. */
+export const UNRESOLVED_WRITES_MAX = 100_000;
+export const COHERENCE_SLOTS = 65_536;
+export const RETRY_AFTER_S = 1;
+
+// Membership.
+export const WORKERS_MAX = 64;
+export const PARTITIONS_DEFAULT = 64;
+export const PARTITIONS_MAX = 1_024;
+export const HEARTBEAT_MS = 2_000;
+export const HEARTBEATS_MISSED_MAX = 3;
+export const JOIN_PROOF_AGE_MS_MAX = 60_000;
+export const JOIN_TIMEOUT_MS = 5_000;
+export const HANDOVER_RETRY_MS = 100;
+export const SHUTDOWN_MS_MAX = 9_000;
+/** How long a worker remembers the ids of operations that it has applied, so that a repeated one is answered, not redone. */
+export const APPLIED_OPERATIONS_MAX = 100_000;
+
+// Caches.
+export const CACHE_BYTES_DEFAULT = 64 * MIB;
+export const CACHE_ENTRIES_DEFAULT = 256;
+
+// Directory engine.
+export const LOG_CHECKPOINT_BYTES = 64 * MIB;
+export const LOG_CHECKPOINT_MS = 30_000;
+export const LOG_RECORD_BYTES_MAX = 16 * MIB;
+export const LOG_FRAME_BYTES_MAX = 64 * MIB;
+
+// Bucket engine.
+export const S3_PARALLEL_MAX = 64;
+export const S3_OPERATION_MS = 8_000;
+export const S3_ATTEMPTS_MAX = 6;
+export const S3_LEASE_MS = 15_000;
+
+// Watching.
+export const WATCH_EVENTS_KEPT = 10_000;
+export const WATCH_BUFFER_EVENTS_MAX = 1_000;
+export const WATCHERS_MAX = 1_000;
+export const WATCH_COMMENT_MS = 15_000;
