@@ -54,9 +54,13 @@ export interface BatchRequest {
 
 /**
  * What a worker answers for one operation. `retry` asks the dispatcher to send it again:
- * `not_owner` (to whoever owns it now; `epoch` is the worker's), `schema_unknown` (with the template attached).
+ * `not_owner` (to whoever owns it now), `schema_unknown` (with the template attached), `response_full` (a read whose
+ * document did not fit into this answer any more).
  */
-export type OperationResult = Outcome | { readonly kind: "retry"; readonly reason: "not_owner" | "schema_unknown" };
+export type OperationResult = Outcome | {
+  readonly kind: "retry";
+  readonly reason: "not_owner" | "schema_unknown" | "response_full";
+};
 
 /** Answers in the order of the operations. */
 export interface BatchResponse {
@@ -146,12 +150,16 @@ export interface SubscribeResponse {
   readonly keys: readonly WrappedKey[];
   readonly heartbeatMs: number;
   readonly term: number;
+  /** A document larger than this (the result of a patch) is refused with `too_large`. */
+  readonly documentBytesMax: number;
 }
 
 export interface HeartbeatRequest {
   readonly workerId: string;
   readonly session: string;
   readonly token: string;
+  /** Grows by one for each heartbeat of the session: a report that was overtaken is not believed. */
+  readonly seq: number;
   /** What the worker serves right now, with the epoch under which it took each. */
   readonly owned: readonly { readonly partition: Partition; readonly epoch: Epoch }[];
   /** Assigned partitions that it could not take yet, and why. */
