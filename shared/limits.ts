@@ -28,6 +28,10 @@ export const REQUEST_BODY_TIMEOUT_MS = 30_000;
 export const ENVELOPE_HEADER_BYTES_MAX = 4 * KIB;
 export const MASTER_KEYS_MAX = 16;
 export const KEY_ID_BYTES_MAX = 64;
+/** Key check values that a store remembers; beyond it the oldest ones of generated keys are forgotten. */
+export const KEY_CHECKS_MAX = 1_000;
+/** A public key in SPKI DER that a worker may present (one of 3,072 bits has 422). */
+export const PUBLIC_KEY_BYTES_MAX = 1 * KIB;
 
 // Schemas.
 export const SCHEMA_BYTES_MAX = 1 * MIB;
@@ -39,6 +43,8 @@ export const TEMPLATE_POLL_MS = 2_000;
 export const API_KEYS_MAX = 10_000;
 export const API_KEY_NAME_BYTES_MAX = 128;
 export const CREDENTIAL_BYTES_MAX = 4 * KIB;
+/** What a client calls itself when it logs in. */
+export const CLIENT_ID_BYTES_MAX = 256;
 export const LOGIN_FAILURES_PER_MINUTE = 10;
 export const LOGIN_ADDRESSES_MAX = 10_000;
 export const VERIFIED_TOKENS_MAX = 10_000;
