@@ -162,6 +162,8 @@ export interface HeartbeatRequest {
   readonly seq: number;
   /** What the worker serves right now, with the epoch under which it took each. */
   readonly owned: readonly { readonly partition: Partition; readonly epoch: Epoch }[];
+  /** Partitions that it no longer serves but has not given up yet: nobody else can take them now. */
+  readonly releasing: readonly Partition[];
   /** Assigned partitions that it could not take yet, and why. */
   readonly failing: readonly {
     readonly partition: Partition;
