@@ -94,3 +94,40 @@ export const WATCH_EVENTS_KEPT = 10_000;
 export const WATCH_BUFFER_EVENTS_MAX = 1_000;
 export const WATCHERS_MAX = 1_000;
 export const WATCH_COMMENT_MS = 15_000;
+
+// Configuration.
+/** 100 years: beyond it, milliseconds are no use to anybody. */
+export const FLAG_DURATION_MS_MAX = 36_500 * 86_400_000;
+export const HOST_BYTES_MAX = 253;
+export const PATH_BYTES_MAX = 4_096;
+export const WORKER_ID_BYTES_MAX = 128;
+export const REST_BODY_BYTES_MAX = 15 * MIB;
+export const GRPC_MESSAGE_BYTES_MAX = 64 * MIB;
+/** What a message needs beside the one document that travels in it. */
+export const GRPC_MESSAGE_OVERHEAD_BYTES = 64 * KIB;
+export const FRONT_THREADS_MAX = 64;
+export const CACHE_BYTES_MAX = 64 * 1_024 * MIB;
+export const CACHE_ENTRIES_MAX = 100_000_000;
+export const TOKEN_TTL_MS_MIN = 10_000;
+export const TOKEN_TTL_MS_MAX = 366 * 86_400_000;
+
+// REST door (main worker).
+/** The dashboard's series: 10 minutes in buckets of 5 s. */
+export const STATISTICS_BUCKET_MS = 5_000;
+export const STATISTICS_BUCKETS = 120;
+/** Answers up to this many bytes are put together in memory; longer ones are streamed. */
+export const JSON_ANSWER_BYTES_MAX = 1 * MIB;
+/** All templates together: they are held in memory, in each front thread. */
+export const TEMPLATES_BYTES_MAX = 64 * MIB;
+/** Patterns to which one API key can be confined. */
+export const API_KEY_SCHEMAS_MAX = 100;
+/** Entity tags in one condition. */
+export const ENTITY_TAGS_MAX = 100;
+/** `Last-Event-ID` and `X-Request-Id` as clients send them. */
+export const EVENT_ID_BYTES_MAX = 128;
+export const REQUEST_ID_BYTES_MAX = 64;
+/** A check of stored documents against a candidate schema: how long it runs, and how many failing ones it names. */
+export const SCHEMA_CHECK_MS_MAX = 30_000;
+export const SCHEMA_CHECK_EXAMPLES_MAX = 20;
+/** How long a check works before it lets other requests run. */
+export const SCHEMA_CHECK_SLICE_MS = 5;
