@@ -88,6 +88,29 @@ export const S3_PARALLEL_MAX = 64;
 export const S3_OPERATION_MS = 8_000;
 export const S3_ATTEMPTS_MAX = 6;
 export const S3_LEASE_MS = 15_000;
+/** One attempt at a request; the operation goes on with another one until its own time is up. */
+export const S3_ATTEMPT_MS = 3_000;
+export const S3_CONNECT_MS = 2_000;
+/** Part of an operation's time that is kept for finding out what became of a write whose answer was lost. */
+export const S3_READ_BACK_MS = 2_000;
+export const S3_BACKOFF_MS_MIN = 50;
+export const S3_BACKOFF_MS_MAX = 2_000;
+/** Requests that wait for their turn; beyond it, operations are refused. */
+export const S3_WAITING_MAX = 10_000;
+/** An object larger than this is not an envelope, a template or a list of keys, and is not read. */
+export const S3_OBJECT_BYTES_MAX = 16 * MIB;
+export const S3_LIST_KEYS_MAX = 1_000;
+/** `meta.json` objects that wait to be written; beyond it they are left to the maintenance pass. */
+export const S3_META_WAITING_MAX = 4_096;
+export const S3_META_PARALLEL_MAX = 2;
+/** How long a name takes no write after an unconditional request to it may still be under way. */
+export const S3_DOUBT_MS = 60_000;
+export const S3_DOUBTS_MAX = 10_000;
+/** Between two passes that rebuild missing `meta.json` objects; the first comes after the shorter time. */
+export const S3_MAINTENANCE_MS = 3_600_000;
+export const S3_MAINTENANCE_SOON_MS = 60_000;
+/** What closing waits for outstanding `meta.json` objects. */
+export const S3_FLUSH_MS = 2_000;
 
 // Watching.
 export const WATCH_EVENTS_KEPT = 10_000;
@@ -108,7 +131,7 @@ export const GRPC_MESSAGE_OVERHEAD_BYTES = 64 * KIB;
 export const FRONT_THREADS_MAX = 64;
 export const CACHE_BYTES_MAX = 64 * 1_024 * MIB;
 export const CACHE_ENTRIES_MAX = 100_000_000;
-export const TOKEN_TTL_MS_MIN = 10_000;
+export const TOKEN_TTL_MS_MIN = 1_000;
 export const TOKEN_TTL_MS_MAX = 366 * 86_400_000;
 
 // REST door (main worker).
