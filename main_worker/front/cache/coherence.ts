@@ -1,0 +1,61 @@
+/**
+ * Counters that tell whether a cached entity is still current, shared by all front threads. A write marks the slot of its entity
+ * unresolved before it leaves and advances the slot when its outcome is known; an entry is good only under the stamp that
+ * it was filled under, while nothing in its slot is unresolved. Entities that share a slot only cost each other cache hits.
+ */
+import { COHERENCE_SLOTS } from "../../../shared/limits.ts";
+
+/** Version of a slot at a moment when none of its writes was unresolved. */
+export type Stamp = number;
+
+const FNV_OFFSET = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+
+export class CoherenceTable {
+  readonly #versions: Int32Array;
+  readonly #unresolved: Int32Array;
+
+  /** @param memory From {@linkcode CoherenceTable.allocate}; the same for every thread. */
+  constructor(memory: SharedArrayBuffer) {
+    this.#versions = new Int32Array(memory, 0, COHERENCE_SLOTS);
+    this.#unresolved = new Int32Array(memory, COHERENCE_SLOTS * 4, COHERENCE_SLOTS);
+  }
+
+  static allocate(): SharedArrayBuffer {
+    return new SharedArrayBuffer(COHERENCE_SLOTS * 8);
+  }
+
+  /** The slot of a storage name (FNV-1a over its characters, which are ASCII). */
+  slotOf(name: string): number {
+    let hash = FNV_OFFSET;
+    for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), FNV_PRIME);
+    return (hash ^ hash >>> 16) & (COHERENCE_SLOTS - 1);
+  }
+
+  /** The slot's stamp, or `undefined` while a write in it is unresolved. */
+  stamp(slot: number): Stamp | undefined {
+    const version = Atomics.load(this.#versions, slot);
+    return Atomics.load(this.#unresolved, slot) === 0 ? version : undefined;
+  }
+
+  /** Whether what was read or filled under `stamp` is still current. */
+  isCurrent(slot: number, stamp: Stamp): boolean {
+    return this.stamp(slot) === stamp;
+  }
+
+  /** A write is about to leave. Answers the stamp before it, if it is the only one in its slot. */
+  begin(slot: number): Stamp | undefined {
+    const others = Atomics.add(this.#unresolved, slot, 1);
+    return others === 0 ? Atomics.load(this.#versions, slot) : undefined;
+  }
+
+  /**
+   * The outcome of a write is known. Answers the stamp under which its result may be cached: only if no other write of the
+   * slot began or ended since `begun`, the answer of {@linkcode begin}.
+   */
+  resolve(slot: number, begun: Stamp | undefined): Stamp | undefined {
+    const before = Atomics.add(this.#versions, slot, 1);
+    const others = Atomics.sub(this.#unresolved, slot, 1) - 1;
+    return others === 0 && before === begun ? (before + 1) | 0 : undefined;
+  }
+}

@@ -1,0 +1,477 @@
+/**
+ * Brings operations to the workers that own their partitions, in batches: at most two under way per worker, everything that
+ * waits meanwhile goes with the next. Retries within the deadline when a partition moves or a worker dies; `op_id` makes that safe.
+ */
+import {
+  BATCH_BYTES_MAX,
+  BATCH_OPERATIONS_MAX,
+  BATCHES_IN_FLIGHT_MAX,
+  QUEUE_BYTES_MAX,
+  QUEUE_OPERATIONS_MAX,
+  REQUEST_DEADLINE_MS,
+  RETRY_AFTER_S,
+} from "../../../shared/limits.ts";
+import type { Logger } from "../../../shared/logging/logger.ts";
+import type { EntityName } from "../../../shared/names.ts";
+import { type Failure, failure, type Outcome } from "../../../shared/outcome.ts";
+import type { Clock, Timer } from "../../../shared/seams/clock.ts";
+import { type Random, randomHex } from "../../../shared/seams/random.ts";
+import type { Epoch, Operation, OperationResult } from "../../../shared/wire/messages.ts";
+import { type ConnectWorker, TransportError, type WorkerClient } from "../../../shared/wire/transport.ts";
+import type { Control, Routes, Snapshot, Template, WorkerRoute } from "../../control/control.ts";
+import type { CoherenceTable, Stamp } from "../cache/coherence.ts";
+import { UnresolvedWrites } from "./unresolved_writes.ts";
+
+/** What the dispatcher tells the metrics. */
+export interface DispatcherMetrics {
+  batch(operations: number, bytes: number): void;
+  retry(reason: string): void;
+}
+
+export interface DispatcherParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly control: Pick<Control, "snapshot" | "subscribe" | "workerRefused" | "batchFloor">;
+  readonly connect: ConnectWorker;
+  readonly coherence: CoherenceTable;
+  readonly metrics: DispatcherMetrics;
+}
+
+/** An answered operation; `stamp`: under which its result may be cached, if at all. */
+export interface Answer {
+  readonly outcome: Outcome;
+  readonly stamp: Stamp | undefined;
+}
+
+interface Pending {
+  op: Operation;
+  readonly template: Template | undefined;
+  readonly write: boolean;
+  readonly bytes: number;
+  readonly deadlineMs: number;
+  readonly slot: number;
+  readonly stamp: Stamp | undefined;
+  /** The last batch that carried it and may have had an effect. */
+  sent: { session: string; seq: number; epoch: Epoch } | undefined;
+  /** Answered; a write may still be unresolved. */
+  settled: boolean;
+  /** Waits behind an earlier write on the same entity. */
+  gated: boolean;
+  /** Its template was sent along, because the worker had asked for it. */
+  templateResent: boolean;
+  answer: (answer: Answer) => void;
+}
+
+interface Batch {
+  readonly seq: number;
+  readonly epoch: Epoch;
+  readonly members: readonly Pending[];
+}
+
+/** The line to one worker session. */
+interface Line {
+  readonly session: string;
+  readonly client: WorkerClient;
+  route: WorkerRoute;
+  queue: Pending[];
+  queueBytes: number;
+  pumping: boolean;
+  readonly inFlight: Map<number, Batch>;
+  /** Templates that the worker has been sent. */
+  readonly templates: Set<string>;
+  closed: boolean;
+}
+
+/** Parked operations are routed anew at least this often. */
+const REROUTE_MS = 50;
+const SWEEP_MS = 100;
+/** A batch is waited for a little longer than its operations, so that a late answer still resolves its writes. */
+const ANSWER_SLACK_MS = 1_000;
+/** Templates remembered per worker before they are sent again. */
+const TEMPLATES_KNOWN_MAX = 1_024;
+const OPERATION_OVERHEAD_BYTES = 256;
+
+export class Dispatcher {
+  /** Unique to this dispatcher and start of the main worker. */
+  readonly id: string;
+  readonly #parts: DispatcherParts;
+  readonly #lines = new Map<string, Line>();
+  readonly #live = new Set<Pending>();
+  /** Writes that wait for an earlier one on the same entity. The entry exists while a write on the entity is under way. */
+  readonly #gates = new Map<EntityName, Pending[]>();
+  readonly #unresolved: UnresolvedWrites;
+  readonly #unsubscribe: () => void;
+  /** One numbering for all lines: a worker session that was out and came back must not see numbers again. */
+  #seq = 0;
+  #parked: Pending[] = [];
+  #parkedBytes = 0;
+  #rerouteTimer: Timer | undefined;
+  #sweepTimer: Timer | undefined;
+  #routes: Routes;
+  #closed = false;
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts;
+    this.id = randomHex(parts.random, 8);
+    this.#unresolved = new UnresolvedWrites(this.id);
+    this.#routes = parts.control.snapshot().routes;
+    this.#unsubscribe = parts.control.subscribe((snapshot) => this.#learn(snapshot));
+    this.#learn(parts.control.snapshot());
+  }
+
+  /** Operations that are not answered yet. */
+  get depth(): number {
+    return this.#live.size;
+  }
+
+  get unresolved(): number {
+    return this.#unresolved.size;
+  }
+
+  /** The client of a session, for calls that are not operations (lists, events). */
+  client(session: string): WorkerClient | undefined {
+    return this.#lines.get(session)?.client;
+  }
+
+  get routes(): Routes {
+    return this.#routes;
+  }
+
+  /**
+   * Executes an operation at its partition's owner. Always answers, within the deadline. `template` judges it.
+   * A write is in the coherence table from here until its outcome is known.
+   */
+  submit(op: Operation, template: Template | undefined, deadlineMs = REQUEST_DEADLINE_MS): Promise<Answer> {
+    const { clock, coherence } = this.#parts;
+    const write = op.kind !== "get" && op.kind !== "validate";
+    if (this.#closed) return Promise.resolve({ outcome: NO_WORKER, stamp: undefined });
+    if (this.#routes.owners[op.partition] === "none") return Promise.resolve({ outcome: NO_WORKER, stamp: undefined });
+    if (this.#live.size >= QUEUE_OPERATIONS_MAX * Math.max(1, this.#lines.size) || (write && this.#unresolved.full)) {
+      return Promise.resolve({ outcome: OVERLOADED, stamp: undefined });
+    }
+    const slot = coherence.slotOf(op.name);
+    return new Promise((answer) => {
+      const pending: Pending = {
+        op,
+        template,
+        write,
+        bytes: op.payload.byteLength + op.name.length + OPERATION_OVERHEAD_BYTES,
+        deadlineMs: clock.monotonic() + deadlineMs,
+        slot,
+        stamp: write ? coherence.begin(slot) : coherence.stamp(slot),
+        sent: undefined,
+        settled: false,
+        gated: false,
+        templateResent: false,
+        answer,
+      };
+      this.#live.add(pending);
+      this.#sweepTimer ??= clock.setTimer(() => this.#sweep(), SWEEP_MS);
+      if (!write) return this.#route(pending);
+      const gate = this.#gates.get(op.name);
+      if (gate !== undefined) {
+        pending.gated = true;
+        gate.push(pending);
+        return;
+      }
+      this.#gates.set(op.name, []);
+      this.#route(pending);
+    });
+  }
+
+  /** Answers what waits and closes every line. */
+  close(): void {
+    this.#closed = true;
+    this.#unsubscribe();
+    if (this.#rerouteTimer !== undefined) this.#parts.clock.clearTimer(this.#rerouteTimer);
+    if (this.#sweepTimer !== undefined) this.#parts.clock.clearTimer(this.#sweepTimer);
+    for (const pending of [...this.#live]) this.#giveUp(pending);
+    for (const line of this.#lines.values()) this.#closeLine(line);
+  }
+
+  #learn(snapshot: Snapshot): void {
+    this.#routes = snapshot.routes;
+    for (const [session, route] of snapshot.routes.workers) {
+      const line = this.#lines.get(session);
+      if (line === undefined) this.#lines.set(session, this.#newLine(route));
+      else line.route = route;
+    }
+    for (const line of [...this.#lines.values()]) {
+      if (!snapshot.routes.workers.has(line.session)) this.#closeLine(line);
+    }
+    this.#unresolved.settle(snapshot);
+    this.#reroute();
+  }
+
+  #newLine(route: WorkerRoute): Line {
+    const line: Line = {
+      session: route.session,
+      client: this.#parts.connect(route.address, () => line.route.token),
+      route,
+      queue: [],
+      queueBytes: 0,
+      pumping: false,
+      inFlight: new Map(),
+      templates: new Set(),
+      closed: false,
+    };
+    return line;
+  }
+
+  /** The worker is out: what it was sent is tried elsewhere, what it was not sent goes elsewhere. */
+  #closeLine(line: Line): void {
+    line.closed = true;
+    this.#lines.delete(line.session);
+    const queue = line.queue;
+    line.queue = [];
+    line.queueBytes = 0;
+    for (const pending of queue) this.#park(pending);
+    line.client.close();
+    for (const batch of [...line.inFlight.values()]) this.#lost(line, batch, "broken");
+  }
+
+  #route(pending: Pending): void {
+    if (pending.settled) return;
+    const owner = this.#routes.owners[pending.op.partition];
+    const line = typeof owner === "object" ? this.#lines.get(owner.session) : undefined;
+    if (owner === "none" && pending.sent === undefined) return this.#settle(pending, NO_WORKER, true);
+    if (line === undefined) return this.#park(pending);
+    if (line.queue.length >= QUEUE_OPERATIONS_MAX || line.queueBytes + pending.bytes > QUEUE_BYTES_MAX) {
+      // What may have had an effect keeps its place, or its outcome would never be known.
+      if (pending.sent === undefined) return this.#settle(pending, OVERLOADED, true);
+      return this.#park(pending);
+    }
+    line.queue.push(pending);
+    line.queueBytes += pending.bytes;
+    if (line.pumping) return;
+    line.pumping = true;
+    // Whatever else arrives in this turn of the event loop travels in the same batch.
+    queueMicrotask(() => {
+      line.pumping = false;
+      this.#pump(line);
+    });
+  }
+
+  #park(pending: Pending): void {
+    if (pending.settled) return;
+    const full = this.#parked.length >= QUEUE_OPERATIONS_MAX || this.#parkedBytes + pending.bytes > QUEUE_BYTES_MAX;
+    if (full && pending.sent === undefined) return this.#settle(pending, OVERLOADED, true);
+    this.#parked.push(pending);
+    this.#parkedBytes += pending.bytes;
+    if (this.#closed) return;
+    this.#rerouteTimer ??= this.#parts.clock.setTimer(() => this.#reroute(), REROUTE_MS);
+  }
+
+  #reroute(): void {
+    if (this.#rerouteTimer !== undefined) this.#parts.clock.clearTimer(this.#rerouteTimer);
+    this.#rerouteTimer = undefined;
+    const parked = this.#parked;
+    this.#parked = [];
+    this.#parkedBytes = 0;
+    for (const pending of parked) this.#route(pending);
+  }
+
+  #pump(line: Line): void {
+    while (!line.closed && line.inFlight.size < BATCHES_IN_FLIGHT_MAX) {
+      const members = this.#take(line);
+      if (members.length === 0) return;
+      this.#send(line, members);
+    }
+  }
+
+  /** The next batch's operations, in the order in which they came. */
+  #take(line: Line): Pending[] {
+    const members: Pending[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const pending of line.queue) {
+      const full = members.length >= BATCH_OPERATIONS_MAX ||
+        (members.length > 0 && bytes + pending.bytes > BATCH_BYTES_MAX);
+      if (full) break;
+      taken += 1;
+      line.queueBytes -= pending.bytes;
+      if (pending.settled) continue;
+      members.push(pending);
+      bytes += pending.bytes;
+    }
+    line.queue.splice(0, taken);
+    if (members.length > 0) this.#parts.metrics.batch(members.length, bytes);
+    return members;
+  }
+
+  #send(line: Line, members: readonly Pending[]): void {
+    const { clock } = this.#parts;
+    const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members };
+    line.inFlight.set(batch.seq, batch);
+    const schemas = new Map<string, Uint8Array>();
+    let deadlineMs = 0;
+    for (const pending of members) {
+      pending.sent = { session: line.session, seq: batch.seq, epoch: batch.epoch };
+      deadlineMs = Math.max(deadlineMs, pending.deadlineMs - clock.monotonic());
+      const { template } = pending;
+      if (template !== undefined && pending.op.schemaHash !== "" && !line.templates.has(template.hash)) {
+        if (line.templates.size >= TEMPLATES_KNOWN_MAX) line.templates.clear();
+        line.templates.add(template.hash);
+        schemas.set(template.hash, template.text);
+      }
+    }
+    line.client.processBatch({
+      epoch: batch.epoch,
+      dispatcher: this.id,
+      seq: batch.seq,
+      floor: this.#floor(line),
+      deadlineMs: Math.ceil(deadlineMs),
+      operations: members.map((pending) => pending.op),
+      schemas,
+    }, Math.ceil(deadlineMs) + ANSWER_SLACK_MS).then(
+      (response) => {
+        if (response.results.length === members.length) this.#answered(line, batch, response.results);
+        else this.#lost(line, batch, "broken");
+      },
+      (error) => this.#lost(line, batch, error instanceof TransportError ? error.reason : "broken", error),
+    );
+  }
+
+  /** Every batch below this number has been answered or given up. */
+  #floor(line: Line): number {
+    let floor = this.#seq + 1;
+    for (const seq of line.inFlight.keys()) floor = Math.min(floor, seq);
+    return floor;
+  }
+
+  #answered(line: Line, batch: Batch, results: readonly OperationResult[]): void {
+    if (!line.inFlight.delete(batch.seq)) return;
+    results.forEach((result, i) => {
+      const pending = batch.members[i]!;
+      if (result.kind === "retry") {
+        this.#parts.metrics.retry(result.reason);
+        const again = result.reason === "schema_unknown" && pending.templateResent;
+        if (result.reason === "schema_unknown") {
+          line.templates.delete(pending.op.schemaHash);
+          pending.templateResent = true;
+        }
+        // A refused operation had no effect in this batch; an earlier one that carried it may have.
+        if (pending.op.attempt === 1) pending.sent = undefined;
+        if (pending.settled) this.#resolve(pending);
+        else if (result.reason === "not_owner" || again) this.#park(pending);
+        else this.#route(pending);
+      } else {
+        this.#settle(pending, result, true);
+      }
+    });
+    this.#pump(line);
+  }
+
+  /** A batch got no good answer: its operations are tried again, those that must not wait any longer are given up. */
+  #lost(line: Line, batch: Batch, reason: TransportError["reason"], error?: unknown): void {
+    if (!line.inFlight.delete(batch.seq)) return;
+    const { clock, control, log, metrics } = this.#parts;
+    metrics.retry(reason);
+    if (!line.closed) {
+      log.warn("batch_failed", { worker_id: line.route.workerId, reason, operations: batch.members.length, error });
+    }
+    const executed = reason === "broken" || reason === "deadline";
+    const now = clock.monotonic();
+    for (const pending of batch.members) {
+      if (!executed && pending.op.attempt === 1) pending.sent = undefined;
+      if (pending.settled) {
+        if (pending.sent === undefined) this.#resolve(pending);
+        else this.#leaveUnresolved(pending);
+      } else if (pending.deadlineMs <= now) {
+        this.#giveUp(pending);
+      } else {
+        pending.op = { ...pending.op, attempt: pending.op.attempt + (executed ? 1 : 0) };
+        this.#park(pending);
+      }
+    }
+    if (line.closed) return;
+    if (reason === "refused") control.workerRefused(line.session);
+    else if (this.#unresolved.size > 0) control.batchFloor(line.session, this.id, this.#floor(line));
+    this.#pump(line);
+  }
+
+  /** Gives up what has waited too long. */
+  #sweep(): void {
+    const { clock } = this.#parts;
+    const now = clock.monotonic();
+    for (const pending of this.#live) {
+      if (pending.deadlineMs > now) break;
+      this.#giveUp(pending);
+    }
+    this.#sweepTimer = this.#live.size > 0 ? clock.setTimer(() => this.#sweep(), SWEEP_MS) : undefined;
+  }
+
+  #giveUp(pending: Pending): void {
+    if (pending.settled) return;
+    if (pending.sent === undefined) return this.#settle(pending, NO_WORKER, true);
+    this.#settle(pending, pending.write ? OUTCOME_UNKNOWN : NO_ANSWER, !pending.write);
+    const line = this.#lines.get(pending.sent.session);
+    // While its batch is under way, the answer may still come and resolve it.
+    if (pending.write && !line?.inFlight.has(pending.sent.seq)) this.#leaveUnresolved(pending);
+  }
+
+  /** Answers an operation; `known`: its outcome is final. */
+  #settle(pending: Pending, outcome: Outcome, known: boolean): void {
+    if (pending.settled) {
+      if (known) this.#resolve(pending);
+      return;
+    }
+    pending.settled = true;
+    this.#live.delete(pending);
+    let stamp = pending.stamp;
+    if (pending.write) {
+      stamp = known ? this.#parts.coherence.resolve(pending.slot, pending.stamp) : undefined;
+      if (!pending.gated) this.#openGate(pending.op.name);
+    }
+    pending.answer({ outcome, stamp });
+  }
+
+  /** A write that was answered as unknown has been decided. */
+  #resolve(pending: Pending): void {
+    if (pending.write) this.#parts.coherence.resolve(pending.slot, undefined);
+  }
+
+  #leaveUnresolved(pending: Pending): void {
+    if (!pending.write) return;
+    const { session, seq, epoch } = pending.sent!;
+    this.#unresolved.add({
+      session,
+      seq,
+      epoch,
+      partition: pending.op.partition,
+      resolve: () => this.#resolve(pending),
+    });
+    const line = this.#lines.get(session);
+    if (line !== undefined) this.#parts.control.batchFloor(session, this.id, this.#floor(line));
+    this.#unresolved.settle(this.#parts.control.snapshot());
+  }
+
+  #openGate(name: EntityName): void {
+    const gate = this.#gates.get(name);
+    if (gate === undefined) return;
+    let next = gate.shift();
+    while (next?.settled) next = gate.shift();
+    if (next === undefined) {
+      this.#gates.delete(name);
+    } else {
+      next.gated = false;
+      this.#route(next);
+    }
+  }
+}
+
+const NO_WORKER: Failure = failure("no_worker", "no worker can take this entity's partition now; nothing was changed", {
+  retryAfterS: RETRY_AFTER_S,
+});
+
+const OVERLOADED: Failure = failure("overloaded", "too many operations are waiting; nothing was changed", {
+  retryAfterS: RETRY_AFTER_S,
+});
+
+const OUTCOME_UNKNOWN: Failure = failure(
+  "deadline",
+  "there was no answer in time; whether the write took effect is not known, and it is safe to repeat it",
+);
+
+const NO_ANSWER: Failure = failure("deadline", "there was no answer in time; it is safe to repeat the request");

@@ -1,0 +1,238 @@
+/**
+ * Watchers: the events of all owners become one numbered sequence, of which the last ones are kept for those who come back.
+ * The streams to the workers are open only while somebody watches. Whenever an event may have been lost (a worker died, a
+ * stream broke), everybody is told to list again.
+ */
+import { RETRY_AFTER_S, WATCH_BUFFER_EVENTS_MAX, WATCH_EVENTS_KEPT, WATCHERS_MAX } from "../../../shared/limits.ts";
+import type { Logger } from "../../../shared/logging/logger.ts";
+import { encodeName, type SchemaId, schemaPrefix, splitEntityName } from "../../../shared/names.ts";
+import { type Failure, failure } from "../../../shared/outcome.ts";
+import { type Clock, sleep } from "../../../shared/seams/clock.ts";
+import type { EntityEvent } from "../../../shared/wire/messages.ts";
+import type { WorkerClient } from "../../../shared/wire/transport.ts";
+import type { Control, Routes } from "../../control/control.ts";
+import type { Watch, WatchEvent, WatchOptions } from "../entities.ts";
+
+export interface WatchHubParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly control: Pick<Control, "snapshot" | "subscribe">;
+  client(session: string): WorkerClient | undefined;
+  /** Makes event ids of this start distinguishable from those of another. */
+  readonly id: string;
+}
+
+type Numbered = EntityEvent & { readonly sequence: number };
+
+interface Watcher {
+  readonly prefix: string;
+  readonly buffer: WatchEvent[];
+  wake: (() => void) | undefined;
+  ended: boolean;
+}
+
+interface Stream {
+  readonly abort: AbortController;
+  readonly opened: Promise<void>;
+}
+
+const REOPEN_MS = 100;
+/** A new watcher waits this long for the streams; a worker that does not answer will bring a reset later. */
+const OPEN_MS = 2_000;
+
+export class WatchHub {
+  readonly #parts: WatchHubParts;
+  readonly #watchers = new Set<Watcher>();
+  readonly #streams = new Map<string, Stream>();
+  readonly #unsubscribe: () => void;
+  #kept: Numbered[] = [];
+  /** Events up to this number are not known any more. */
+  #forgotten = 0;
+  #sequence = 0;
+  #closed = false;
+
+  constructor(parts: WatchHubParts) {
+    this.#parts = parts;
+    this.#unsubscribe = parts.control.subscribe((snapshot) => {
+      if (this.#watchers.size > 0) this.#follow(snapshot.routes);
+    });
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  /** Opens a watch; from when it resolves, no event is missed without a `reset`. */
+  async watch(schemaId: SchemaId, options: WatchOptions): Promise<Watch | Failure> {
+    if (this.#watchers.size >= WATCHERS_MAX) {
+      return failure("overloaded", `there are ${WATCHERS_MAX} watchers already`, { retryAfterS: RETRY_AFTER_S });
+    }
+    const watcher: Watcher = {
+      prefix: schemaPrefix(schemaId) + (options.prefix === "" ? "" : encodeName(options.prefix)),
+      buffer: [],
+      wake: undefined,
+      ended: false,
+    };
+    this.#replay(watcher, options.lastEventId);
+    this.#watchers.add(watcher);
+    this.#follow(this.#parts.control.snapshot().routes);
+    const timeout = new AbortController();
+    await Promise.race([
+      Promise.all([...this.#streams.values()].map((stream) => stream.opened)),
+      sleep(this.#parts.clock, OPEN_MS, timeout.signal).catch(() => {}),
+    ]);
+    timeout.abort();
+    return this.#watch(watcher);
+  }
+
+  /** Data changed without events (a restore into a running store): everybody lists again. */
+  reset(): void {
+    this.#kept = [];
+    this.#sequence += 1;
+    this.#forgotten = this.#sequence;
+    for (const watcher of this.#watchers) {
+      this.#deliver(watcher, { kind: "reset", sequence: this.#name(this.#sequence) });
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#unsubscribe();
+    for (const watcher of [...this.#watchers]) this.#end(watcher);
+  }
+
+  #name(sequence: number): string {
+    return `${this.#parts.id}-${sequence}`;
+  }
+
+  #replay(watcher: Watcher, lastEventId: string | undefined): void {
+    if (lastEventId === undefined) return;
+    const [id, number] = lastEventId.split("-");
+    const last = Number(number);
+    const known = id === this.#parts.id && Number.isSafeInteger(last) && last >= this.#forgotten &&
+      last <= this.#sequence;
+    const missed = known
+      ? this.#kept.filter((event) => event.sequence > last && event.name.startsWith(watcher.prefix))
+      : [];
+    if (!known || missed.length > WATCH_BUFFER_EVENTS_MAX) {
+      watcher.buffer.push({ kind: "reset", sequence: this.#name(this.#sequence) });
+    } else {
+      for (const event of missed) watcher.buffer.push(this.#toWatch(event));
+    }
+  }
+
+  #toWatch(event: Numbered): WatchEvent {
+    return {
+      kind: event.kind,
+      sequence: this.#name(event.sequence),
+      key: splitEntityName(event.name)!.key,
+      version: event.version,
+      etag: event.etag,
+    };
+  }
+
+  #watch(watcher: Watcher): Watch {
+    const end = () => this.#end(watcher);
+    return {
+      close: end,
+      async *[Symbol.asyncIterator]() {
+        try {
+          for (;;) {
+            const event = watcher.buffer.shift();
+            if (event !== undefined) yield event;
+            else if (watcher.ended) return;
+            else {
+              await new Promise<void>((resolve) => {
+                watcher.wake = resolve;
+              });
+            }
+          }
+        } finally {
+          end();
+        }
+      },
+    };
+  }
+
+  #end(watcher: Watcher): void {
+    watcher.ended = true;
+    watcher.wake?.();
+    this.#watchers.delete(watcher);
+    if (this.#watchers.size > 0) return;
+    for (const { abort } of this.#streams.values()) abort.abort();
+    this.#streams.clear();
+    // Nobody listens now: what happens until somebody does is not known.
+    this.#kept = [];
+    this.#sequence += 1;
+    this.#forgotten = this.#sequence;
+  }
+
+  #deliver(watcher: Watcher, event: WatchEvent): void {
+    if (watcher.buffer.length >= WATCH_BUFFER_EVENTS_MAX) {
+      // Too slow. Its connection ends when it has read what is there; it comes back with its last id, or lists again.
+      watcher.ended = true;
+      this.#watchers.delete(watcher);
+    } else {
+      watcher.buffer.push(event);
+    }
+    watcher.wake?.();
+  }
+
+  #publish(event: EntityEvent): void {
+    const numbered = { ...event, sequence: ++this.#sequence };
+    this.#kept.push(numbered);
+    if (this.#kept.length >= 2 * WATCH_EVENTS_KEPT) {
+      this.#kept = this.#kept.slice(-WATCH_EVENTS_KEPT);
+      this.#forgotten = this.#kept[0]!.sequence - 1;
+    }
+    for (const watcher of this.#watchers) {
+      if (event.name.startsWith(watcher.prefix)) this.#deliver(watcher, this.#toWatch(numbered));
+    }
+  }
+
+  /** Has a stream open to every worker. */
+  #follow(routes: Routes): void {
+    if (this.#closed) return;
+    for (const [session, stream] of this.#streams) {
+      if (!routes.workers.has(session)) stream.abort.abort();
+    }
+    for (const session of routes.workers.keys()) if (!this.#streams.has(session)) this.#open(session);
+  }
+
+  #open(session: string): void {
+    const abort = new AbortController();
+    const { promise: opened, resolve } = Promise.withResolvers<void>();
+    this.#streams.set(session, { abort, opened });
+    this.#read(session, abort.signal, resolve).finally(() => {
+      resolve();
+      if (this.#streams.get(session)?.abort === abort) this.#streams.delete(session);
+      if (this.#watchers.size > 0) this.#follow(this.#parts.control.snapshot().routes);
+    });
+  }
+
+  async #read(session: string, signal: AbortSignal, onOpen: () => void): Promise<void> {
+    const { clock, log, control, client } = this.#parts;
+    let opened = false;
+    while (!signal.aborted) {
+      try {
+        const epoch = control.snapshot().routes.epoch;
+        await client(session)?.events(
+          { epoch },
+          () => {
+            if (opened) this.reset();
+            opened = true;
+            onOpen();
+          },
+          (event) => this.#publish(event),
+          signal,
+        );
+      } catch (error) {
+        log.warn("watch_stream_failed", { error });
+      }
+      if (signal.aborted) break;
+      await sleep(clock, REOPEN_MS, signal).catch(() => {});
+    }
+    // The worker is out. What it committed last may never have been told.
+    if (opened && this.#watchers.size > 0) this.reset();
+  }
+}

@@ -1,0 +1,234 @@
+/**
+ * The worker's place in the cluster: it joins the main worker with a proof, keeps its place by heartbeats, follows the
+ * assignment that they bring, joins again when the main worker was restarted, and leaves in good order.
+ */
+import { HEARTBEAT_MS, JOIN_TIMEOUT_MS } from "../../shared/limits.ts";
+import type { Logger } from "../../shared/logging/logger.ts";
+import type { Partition } from "../../shared/names.ts";
+import { type Clock, sleep } from "../../shared/seams/clock.ts";
+import type { Random } from "../../shared/seams/random.ts";
+import type { HeartbeatRequest, HeartbeatResponse, SubscribeResponse } from "../../shared/wire/messages.ts";
+import { type MainClient, TransportError } from "../../shared/wire/transport.ts";
+
+/** Who this worker is, and what it shows when it joins. */
+export interface Identity {
+  readonly workerId: string;
+  /** Random per start of the process. */
+  readonly session: string;
+  readonly publicKey: Uint8Array;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly storeId: string;
+  readonly partitions: number;
+  /** HMAC over the identity and `timestampMs`, by the secret that is valid right now. Rejects when it cannot be read. */
+  prove(timestampMs: number): Promise<Uint8Array>;
+}
+
+/** What a heartbeat tells of this worker, and what is done with its answer. */
+export interface MembershipPeers {
+  joined(response: SubscribeResponse): Promise<void>;
+  assigned(response: HeartbeatResponse): void;
+  holding(): readonly Partition[];
+  report(): Pick<
+    HeartbeatRequest,
+    "owned" | "releasing" | "failing" | "finished" | "epoch" | "activeRequests" | "cache"
+  >;
+}
+
+export interface MembershipParts {
+  readonly client: MainClient;
+  readonly identity: Identity;
+  readonly peers: MembershipPeers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** The main worker will not have this worker, and waiting does not help. `message` says why. */
+export class JoinRefused extends Error {
+  override name = "JoinRefused";
+}
+
+/** A worker that never was a member gives up when it has been refused for this long. */
+const REFUSED_MS_MAX = 12_000;
+const RETRY_MS = 200;
+const RETRY_MS_MAX = 2_000;
+/** A heartbeat may be answered this much later than it should. */
+const ANSWER_SLACK_MS = 3_000;
+
+interface Token {
+  readonly value: string;
+  readonly expiresAtMs: number;
+}
+
+export class Membership {
+  readonly #parts: MembershipParts;
+  readonly #stopping = new AbortController();
+  #tokens: Token[] = [];
+  #heartbeatMs = HEARTBEAT_MS;
+  #seq = 0;
+  #leaving = false;
+  #member = false;
+  #lastAnsweredMs = -Infinity;
+  #poked = false;
+  #poking = false;
+
+  constructor(parts: MembershipParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether this worker has joined and its heartbeats are answered. */
+  get member(): boolean {
+    return this.#member;
+  }
+
+  /** Milliseconds since a heartbeat was sent that was answered: how old the right to own partitions is. */
+  get sinceAnsweredMs(): number {
+    return this.#parts.clock.monotonic() - this.#lastAnsweredMs;
+  }
+
+  /** Whether a caller that shows `token` is the main worker; `same` compares in constant time. */
+  authorize(token: string, same: (a: string, b: string) => boolean): boolean {
+    const now = this.#parts.clock.now();
+    let known = false;
+    for (const { value, expiresAtMs } of this.#tokens) if (now < expiresAtMs && same(value, token)) known = true;
+    return known;
+  }
+
+  /** Joins and stays a member until {@linkcode stop}. @throws {JoinRefused} when it never was let in. */
+  async run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.#join();
+        await this.#stay();
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error;
+      }
+    }
+  }
+
+  async #join(): Promise<void> {
+    const { client, identity, peers, clock, log, random } = this.#parts;
+    const { signal } = this.#stopping;
+    let refusedSince: number | undefined;
+    let said = "";
+    for (let wait = RETRY_MS; !signal.aborted; wait = Math.min(wait * 2, RETRY_MS_MAX)) {
+      try {
+        const timestampMs = clock.now();
+        const proof = await identity.prove(timestampMs);
+        const sentMs = clock.monotonic();
+        const { workerId, session, publicKey, tags, storeId, partitions } = identity;
+        const response = await client.subscribe({
+          workerId,
+          session,
+          publicKey,
+          tags,
+          storeId,
+          partitions,
+          timestampMs,
+          proof,
+          owned: peers.holding(),
+        }, JOIN_TIMEOUT_MS);
+        this.#tokens = [...this.#tokens.slice(-1), { value: response.token, expiresAtMs: response.tokenExpiresAtMs }];
+        this.#heartbeatMs = response.heartbeatMs;
+        await peers.joined(response);
+        this.#lastAnsweredMs = sentMs;
+        this.#member = true;
+        log.info("joined", { worker_id: workerId, term: response.term, keys: response.keys.length });
+        return;
+      } catch (error) {
+        if (!(error instanceof TransportError)) throw error;
+        const refused = error.reason === "denied" || error.reason === "busy";
+        refusedSince = refused ? refusedSince ?? clock.monotonic() : undefined;
+        if (said !== error.message) {
+          said = error.message;
+          log.warn("join_failed", { reason: error.reason, error: error.message });
+        }
+        if (refused && !this.#member && clock.monotonic() - refusedSince! > REFUSED_MS_MAX) {
+          throw new JoinRefused(error.message);
+        }
+        await sleep(clock, wait * (0.5 + random.unit() / 2), signal);
+      }
+    }
+  }
+
+  async #stay(): Promise<void> {
+    const { clock, log, random } = this.#parts;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.#heartbeat(false);
+      } catch (error) {
+        if (!(error instanceof TransportError)) throw error;
+        log.warn("heartbeat_failed", { reason: error.reason, error: error.message });
+        if (error.reason === "denied") return;
+        await sleep(clock, RETRY_MS * (0.5 + random.unit() / 2), signal);
+      }
+    }
+  }
+
+  async #heartbeat(immediate: boolean): Promise<void> {
+    const { client, identity, peers, clock } = this.#parts;
+    const sentMs = clock.monotonic();
+    const response = await client.heartbeat({
+      workerId: identity.workerId,
+      session: identity.session,
+      token: this.#tokens.at(-1)!.value,
+      seq: ++this.#seq,
+      leaving: this.#leaving,
+      immediate,
+      ...peers.report(),
+    }, this.#heartbeatMs + ANSWER_SLACK_MS);
+    this.#lastAnsweredMs = Math.max(this.#lastAnsweredMs, sentMs);
+    if (response.token !== undefined && response.token !== this.#tokens.at(-1)!.value) {
+      const renewed = { value: response.token, expiresAtMs: response.tokenExpiresAtMs! };
+      this.#tokens = [...this.#tokens.slice(-1), renewed];
+    }
+    peers.assigned(response);
+  }
+
+  /** Tells the main worker at once that something has changed; calls that come while one is under way become one. */
+  poke(): void {
+    this.#poked = true;
+    if (this.#poking || !this.#member) return;
+    this.#poking = true;
+    queueMicrotask(async () => {
+      while (this.#poked && !this.#stopping.signal.aborted) {
+        this.#poked = false;
+        try {
+          await this.#heartbeat(true);
+        } catch (error) {
+          // The long heartbeat meets the same trouble and deals with it; its next report has all that this one had.
+          this.#parts.log.debug("heartbeat_failed", { error });
+          break;
+        }
+      }
+      this.#poking = false;
+    });
+  }
+
+  /** Says that this worker is leaving, so that its partitions go elsewhere as it gives them up. */
+  async leave(): Promise<void> {
+    this.#leaving = true;
+    if (!this.#member) return;
+    try {
+      await this.#heartbeat(true);
+    } catch (error) {
+      this.#parts.log.warn("leave_failed", { error });
+    }
+  }
+
+  /** Ends the membership; what is assigned must have been given up before. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error("the worker stops"));
+    if (!this.#member) return;
+    const { client, identity, log } = this.#parts;
+    const { workerId, session } = identity;
+    try {
+      await client.unsubscribe({ workerId, session, token: this.#tokens.at(-1)!.value }, JOIN_TIMEOUT_MS);
+    } catch (error) {
+      log.warn("unsubscribe_failed", { error });
+    }
+  }
+}
