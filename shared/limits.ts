@@ -30,8 +30,6 @@ export const MASTER_KEYS_MAX = 16;
 export const KEY_ID_BYTES_MAX = 64;
 /** Key check values that a store remembers; beyond it the oldest ones of generated keys are forgotten. */
 export const KEY_CHECKS_MAX = 1_000;
-/** A public key in SPKI DER that a worker may present (one of 3,072 bits has 422). */
-export const PUBLIC_KEY_BYTES_MAX = 1 * KIB;
 
 // Schemas.
 export const SCHEMA_BYTES_MAX = 1 * MIB;
@@ -82,6 +80,26 @@ export const LOG_CHECKPOINT_BYTES = 64 * MIB;
 export const LOG_CHECKPOINT_MS = 30_000;
 export const LOG_RECORD_BYTES_MAX = 16 * MIB;
 export const LOG_FRAME_BYTES_MAX = 64 * MIB;
+/** A group of writes that share a sync holds at most this many bytes (a larger write is a group of its own). */
+export const LOG_GROUP_BYTES_MAX = 4 * MIB;
+/** Writes that wait for their group; beyond it they are refused. */
+export const LOG_QUEUE_BYTES_MAX = 64 * MIB;
+/** Acknowledged writes in memory that are not checkpointed yet; beyond it writes wait, or are refused if checkpoints fail. */
+export const LOG_DIRTY_BYTES_MAX = 256 * MIB;
+/** Bytes of one worker's logs together; beyond it writes wait or are refused, as above. */
+export const LOG_BYTES_MAX = 512 * MIB;
+export const CHECKPOINT_RETRY_MS = 1_000;
+/** One transaction of a checkpoint holds at most this many rows and bytes, because it runs on the thread that serves. */
+export const CHECKPOINT_STEP_ROWS_MAX = 256;
+export const CHECKPOINT_STEP_BYTES_MAX = 256 * KIB;
+/** Workers that died one after the other before a partition was checkpointed; then it is, before it serves. */
+export const PARTITION_WRITERS_MAX = 16;
+/** How long what was read from dead workers' logs is kept for further partitions, and how much of it. */
+export const RECOVERED_KEPT_MS = 5_000;
+export const RECOVERED_KEPT_BYTES_MAX = 256 * MIB;
+/** SQLite's pages in memory, over all partitions of a store. */
+export const TABLE_CACHE_BYTES = 64 * MIB;
+export const SHELF_OBJECT_BYTES_MAX = 64 * MIB;
 
 // Bucket engine.
 export const S3_PARALLEL_MAX = 64;
@@ -154,3 +172,49 @@ export const SCHEMA_CHECK_MS_MAX = 30_000;
 export const SCHEMA_CHECK_EXAMPLES_MAX = 20;
 /** How long a check works before it lets other requests run. */
 export const SCHEMA_CHECK_SLICE_MS = 5;
+
+// Logs.
+export const LOG_LINE_BYTES_MAX = 8 * KIB;
+export const LOG_STRING_CHARACTERS_MAX = 1 * KIB;
+export const LOG_LIST_ITEMS_MAX = 32;
+export const LOG_FIELD_DEPTH_MAX = 4;
+
+// Wire (shared/wire/grpc).
+/** A storage name: every byte of both ids percent-encoded, and the separator. */
+export const ENTITY_NAME_BYTES_MAX = 3 * (SCHEMA_ID_BYTES_MAX + ENTITY_KEY_BYTES_MAX) + 1;
+export const ETAG_BYTES_MAX = 64;
+/** Ids of sessions, dispatchers and stores, as they travel. */
+export const WIRE_ID_BYTES_MAX = 128;
+/** Sentences for people: error messages and the details of a failing partition. */
+export const WIRE_TEXT_BYTES_MAX = 4 * KIB;
+export const WORKER_TAGS_MAX = 32;
+export const WORKER_TAG_BYTES_MAX = 1 * KIB;
+/** A master key under a public key of at most {@linkcode PUBLIC_KEY_BYTES_MAX}. */
+export const WRAPPED_KEY_BYTES_MAX = 1 * KIB;
+export const JOIN_PROOF_BYTES_MAX = 64;
+/** What a caller without a token can make the main worker decode. */
+export const SUBSCRIBE_BYTES_MAX = 64 * KIB;
+export const HEARTBEAT_BYTES_MAX = 1 * MIB;
+/** Dispatchers that a heartbeat speaks of: one per front thread, and some of earlier starts. */
+export const HEARTBEAT_DISPATCHERS_MAX = 1_024;
+/** Templates that a batch refers to or brings along. */
+export const BATCH_SCHEMAS_MAX = BATCH_OPERATIONS_MAX;
+/** Violations of one failure, in all its messages, as they travel between the programs. */
+export const WIRE_VIOLATIONS_MAX = VIOLATIONS_MAX;
+/** Items and counts of a listing. */
+export const WIRE_LIST_ITEMS_MAX = 10_000;
+export const WIRE_COUNTS_MAX = 1_000_000;
+/** What the answer to a batch or a list may be larger than a request: a page of documents, and what is known of them. */
+export const GRPC_ANSWER_EXTRA_BYTES = LIST_PAGE_BYTES_MAX + 4 * MIB;
+/** An error that travels in the trailing metadata of a client's call; gRPC clients accept 8 KiB of them, in base64. */
+export const GRPC_TRAILER_BYTES_MAX = 4 * KIB;
+export const GRPC_STREAMS_MAX = 1_000;
+export const GRPC_KEEPALIVE_MS = 10_000;
+export const GRPC_KEEPALIVE_TIMEOUT_MS = 5_000;
+export const GRPC_RECONNECT_MS_MIN = 100;
+export const GRPC_RECONNECT_MS_MAX = 1_000;
+export const GRPC_RESOLVE_MS_MIN = 1_000;
+/** A stream of events that is not open by then has failed. */
+export const GRPC_EVENTS_OPEN_MS = 5_000;
+/** How long it may take to find out whether anybody listens at an address. */
+export const GRPC_PROBE_MS = 1_000;
