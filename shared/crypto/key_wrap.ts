@@ -4,13 +4,19 @@
  *
  * Wrapping protects what passes over the wire. It does not say who made the key pair: `join.ts` does.
  */
-import { PUBLIC_KEY_BYTES_MAX } from "../limits.ts";
 import { MASTER_KEY_BYTES } from "./master_key.ts";
 
 const MODULUS_BITS = 3_072;
 /** An RSA ciphertext is as long as the modulus. */
 const WRAPPED_BYTES = MODULUS_BITS / 8;
 const EXPONENT = new Uint8Array([1, 0, 1]);
+/**
+ * Everything in the SPKI DER of such a key (RFC 3279, 2.3.1) but the modulus, which stands between the two. DER has
+ * one spelling for each value, so other bytes are another kind of key, or none.
+ */
+const SPKI_BEFORE = Uint8Array.fromHex("308201a2300d06092a864886f70d01010105000382018f003082018a0282018100");
+const SPKI_AFTER = Uint8Array.fromHex("0203010001");
+const SPKI_BYTES = SPKI_BEFORE.length + MODULUS_BITS / 8 + SPKI_AFTER.length;
 const OAEP = { name: "RSA-OAEP", hash: "SHA-256" };
 
 /** A key pair for one start of a process; its private half cannot be read out. */
@@ -45,21 +51,24 @@ export async function createKeyPair(): Promise<WrapKeyPair> {
 
 /** Checks a public key that came from outside: SPKI DER, RSA, 3,072 bits, exponent 65,537. */
 export async function importWrappingKey(spki: Uint8Array): Promise<WrappingKey | Refused> {
-  if (spki.length > PUBLIC_KEY_BYTES_MAX) {
-    return refused(`the public key has ${spki.length} bytes; ${PUBLIC_KEY_BYTES_MAX} are allowed`);
-  }
+  if (!isSpki(spki)) return refused(`the public key is not an RSA key of ${MODULUS_BITS} bits with exponent 65537`);
   let key: CryptoKey;
   try {
     key = await crypto.subtle.importKey("spki", spki as Uint8Array<ArrayBuffer>, OAEP, false, ["encrypt"]);
   } catch {
-    return refused("the public key is not an RSA key in SPKI DER");
+    return refused("the public key cannot be used");
   }
-  const { modulusLength, publicExponent } = key.algorithm as RsaHashedKeyAlgorithm;
-  if (modulusLength !== MODULUS_BITS) {
-    return refused(`the public key has ${modulusLength} bits, not ${MODULUS_BITS}`);
-  }
-  if (publicExponent.toHex() !== EXPONENT.toHex()) return refused("the public exponent is not 65537");
   return { kind: "imported", wrap: async (raw) => new Uint8Array(await crypto.subtle.encrypt(OAEP, key, raw)) };
+}
+
+function isSpki(bytes: Uint8Array): boolean {
+  if (bytes.length !== SPKI_BYTES) return false;
+  const modulusAt = SPKI_BEFORE.length;
+  const exponentAt = SPKI_BYTES - SPKI_AFTER.length;
+  // A product of two large primes is odd, and one of 3,072 bits has its first bit set.
+  return SPKI_BEFORE.every((byte, index) => bytes[index] === byte) &&
+    SPKI_AFTER.every((byte, index) => bytes[exponentAt + index] === byte) &&
+    bytes[modulusAt]! >= 0x80 && (bytes[exponentAt - 1]! & 1) === 1;
 }
 
 function refused(reason: string): Refused {
