@@ -189,7 +189,8 @@ export const WIRE_ID_BYTES_MAX = 128;
 export const WIRE_TEXT_BYTES_MAX = 4 * KIB;
 export const WORKER_TAGS_MAX = 32;
 export const WORKER_TAG_BYTES_MAX = 1 * KIB;
-/** A master key under a public key of at most {@linkcode PUBLIC_KEY_BYTES_MAX}. */
+/** A public key, and a master key wrapped for it. */
+export const WIRE_PUBLIC_KEY_BYTES_MAX = 1 * KIB;
 export const WRAPPED_KEY_BYTES_MAX = 1 * KIB;
 export const JOIN_PROOF_BYTES_MAX = 64;
 /** What a caller without a token can make the main worker decode. */
