@@ -1,9 +1,7 @@
 /** Conditions of a request (RFC 9110, section 13.1) as the entity service takes them: ETags without their quotes. */
+import { ENTITY_TAGS_MAX } from "../../../shared/limits.ts";
 import type { Conditions } from "../entities.ts";
 import { refuse } from "./errors.ts";
-
-/** Most entity tags that one header field may name. */
-const TAGS_MAX = 100;
 
 interface Tag {
   readonly weak: boolean;
@@ -29,7 +27,9 @@ export function parseTags(name: string, value: string): "*" | readonly Tag[] {
     const opaque = text.slice(at + 1, end);
     if (!OPAQUE.test(opaque)) throw refuse("bad_request", `${name} has a character that an entity tag cannot hold`);
     tags.push({ weak, opaque });
-    if (tags.length > TAGS_MAX) throw refuse("bad_request", `${name} names more than ${TAGS_MAX} entity tags`);
+    if (tags.length > ENTITY_TAGS_MAX) {
+      throw refuse("bad_request", `${name} names more than ${ENTITY_TAGS_MAX} entity tags`);
+    }
     at = end + 1;
     while (text[at] === " " || text[at] === "\t") at++;
     if (at < text.length && text[at] !== ",") {

@@ -1,0 +1,221 @@
+/** The REST door: finds the route of a request, checks who calls, runs the handler and answers, whatever happens. */
+import { Hono } from "hono";
+import { REQUEST_ID_BYTES_MAX } from "../../../shared/limits.ts";
+import type { SchemaId } from "../../../shared/names.ts";
+import { type Failure, failure } from "../../../shared/outcome.ts";
+import { type Random, randomHex } from "../../../shared/seams/random.ts";
+import { authorize, type Principal } from "../auth.ts";
+import { INTERNAL, Refusal } from "./errors.ts";
+import { schemaIdIn, splitTarget, type Target } from "./query.ts";
+import { failed, reply } from "./reply.ts";
+import type { RestDeps, Route } from "./route.ts";
+import { createRoutes } from "./routes.ts";
+import { uiResponse } from "./ui.ts";
+
+/** What the server knows of a connection. */
+export interface ConnectionInfo {
+  /** The client's host, without a port. */
+  readonly remoteAddr: string;
+}
+
+/** The door. */
+export interface RestApp {
+  /** Answers a request; never rejects. `request.url` is taken as the client sent it, not normalised. */
+  fetch(request: Request, info: ConnectionInfo): Response | Promise<Response>;
+  /** Everything that it answers, for tests and for the description. */
+  readonly routes: readonly Route[];
+}
+
+/** What travels through the router. */
+interface Passing {
+  readonly info: ConnectionInfo;
+  readonly target: Target;
+  readonly requestId: string;
+  readonly startedMs: number;
+}
+
+/** Ids for requests: unique to a start of the process by their first half, within it by the second. */
+class RequestIds {
+  readonly #prefix: string;
+  #last = 0;
+
+  constructor(random: Random) {
+    this.#prefix = randomHex(random, 6);
+  }
+
+  /** The client's own id when it is well-formed, otherwise a new one. */
+  of(request: Request): string {
+    const given = request.headers.get("x-request-id");
+    return given !== null && WELL_FORMED_ID.test(given) ? given : `${this.#prefix}-${(++this.#last).toString(36)}`;
+  }
+}
+
+const WELL_FORMED_ID = new RegExp(`^[A-Za-z0-9._-]{1,${REQUEST_ID_BYTES_MAX}}$`);
+
+/** Which segments of a template stand for a parameter. */
+function parameterIndexes(template: string): readonly number[] {
+  return template.split("/").flatMap((segment, index) => segment.startsWith("{") ? [index] : []);
+}
+
+/** A route with what is worked out once. */
+interface Prepared {
+  readonly route: Route;
+  readonly indexes: readonly number[];
+  readonly hasSchemaId: boolean;
+}
+
+/** Builds the door. */
+export function createRestApp(deps: RestDeps): RestApp {
+  const { authenticator, statistics, metrics, clock, log } = deps;
+  const routes = createRoutes(deps);
+  const ids = new RequestIds(deps.random);
+
+  /** Who calls; a refusal when the route needs somebody else. */
+  function admit(route: Route, request: Request): Principal | Failure | undefined {
+    const { access } = route;
+    if (access.kind === "public") return undefined;
+    const principal = authenticator.authenticate(request.headers.get("authorization"));
+    if (access.kind === "permission" && access.publicInDev && "kind" in principal && authenticator.devMode) {
+      return undefined;
+    }
+    return principal;
+  }
+
+  function respond(prepared: Prepared, request: Request, passing: Passing): Response | Promise<Response> {
+    const { route, indexes, hasSchemaId } = prepared;
+    const { requestId, target: { path, query } } = passing;
+    const remoteAddr = passing.info.remoteAddr;
+    const refused = (refusal: Failure): Response => {
+      metrics.credentialRefused();
+      log.audit("request_refused", {
+        request_id: requestId,
+        address: remoteAddr,
+        code: refusal.code,
+        route: route.path,
+      });
+      return failed({ requestId }, refusal);
+    };
+
+    const principal = admit(route, request);
+    if (principal !== undefined && "kind" in principal) return refused(principal);
+    const segments = indexes.length === 0 ? NO_SEGMENTS : pick(path, indexes);
+    let schemaId: SchemaId | undefined;
+    if (hasSchemaId) schemaId = schemaIdIn(segments[0]!);
+    if (route.access.kind === "permission" && principal !== undefined) {
+      const forbidden = authorize(principal, route.access.permission, schemaId);
+      if (forbidden !== undefined) return refused(forbidden);
+    }
+    return route.handle({ request, requestId, remoteAddr, query, segments, principal, schemaId });
+  }
+
+  /** The answer to what was thrown. */
+  function answerError(error: unknown, passing: Passing, route: string): Response {
+    if (error instanceof Refusal) return failed(passing, error.failure, error.details, error.headers);
+    log.error("request_failed", { request_id: passing.requestId, route, error });
+    return failed(passing, INTERNAL);
+  }
+
+  function finish(prepared: Prepared, passing: Passing, response: Response): Response {
+    const { route: { operation } } = prepared;
+    const name = typeof operation === "string" ? operation : operation(passing.target);
+    statistics.record(name, response.status, passing.startedMs);
+    metrics.request(name, response.status, (clock.monotonic() - passing.startedMs) / 1000);
+    return response;
+  }
+
+  /** Runs a route. Answers without a promise when the handler does. */
+  function run(prepared: Prepared, request: Request, passing: Passing): Response | Promise<Response> {
+    const { route } = prepared;
+    let response: Response | Promise<Response>;
+    try {
+      response = respond(prepared, request, passing);
+    } catch (error) {
+      response = answerError(error, passing, route.path);
+    }
+    if (response instanceof Response) return finish(prepared, passing, response);
+    return response.then(
+      (settled) => finish(prepared, passing, settled),
+      (error) => finish(prepared, passing, answerError(error, passing, route.path)),
+    );
+  }
+
+  const router = new Hono<{ Bindings: Passing }>({ getPath: (request) => splitTarget(request.url).path });
+  const byPath = Map.groupBy(routes.map(prepare), ({ route }) => route.path);
+  for (const [path, prepared] of byPath) {
+    const methods = new Map(prepared.map((one) => [one.route.method as string, one]));
+    const allow = allowed(methods);
+    router.all(path.replace(/\{([^}]+)\}/g, ":$1"), (context): Response | Promise<Response> => {
+      const { req: { raw }, env } = context;
+      const one = methods.get(raw.method === "HEAD" ? "GET" : raw.method);
+      if (one !== undefined) {
+        const response = run(one, raw, env);
+        if (raw.method !== "HEAD") return response;
+        return response instanceof Response ? withoutBody(response) : response.then(withoutBody);
+      }
+      if (raw.method === "OPTIONS") return finish(OTHER, env, reply(env, 204, null, undefined, [["allow", allow]]));
+      return finish(OTHER, env, wrongMethod(env, raw, allow));
+    });
+  }
+
+  /** Every path that no route has: a file of the UI, or nothing. */
+  router.notFound(({ req: { raw }, env }) => {
+    const { path } = env.target;
+    if (raw.method === "GET" || raw.method === "HEAD") {
+      const asset = uiResponse(deps.ui, env, raw, path);
+      if (asset !== undefined) return finish(OTHER, env, raw.method === "HEAD" ? withoutBody(asset) : asset);
+    }
+    return finish(OTHER, env, failed(env, NO_ROUTE));
+  });
+
+  router.onError((error, { env }) => finish(OTHER, env, answerError(error, env, "none")));
+
+  // The two hot routes are answered in front of the router, by the very handlers that it would have found.
+  const entityMethods = new Map((byPath.get(ENTITY_PATH) ?? []).map((one) => [one.route.method as string, one]));
+
+  return {
+    routes,
+    fetch(request, info) {
+      const target = splitTarget(request.url);
+      const passing: Passing = { info, target, requestId: ids.of(request), startedMs: statistics.begin() };
+      if (target.path.startsWith(ENTITY_PREFIX) && target.path.indexOf("/", ENTITY_PREFIX.length) < 0) {
+        const one = target.path.length > ENTITY_PREFIX.length ? entityMethods.get(request.method) : undefined;
+        if (one !== undefined) return run(one, request, passing);
+      }
+      return router.fetch(request, passing);
+    },
+  };
+}
+
+const ENTITY_PATH = "/entity/{schema_id}";
+const ENTITY_PREFIX = "/entity/";
+const NO_SEGMENTS: readonly string[] = [];
+const NO_ROUTE = failure("not_found", "There is nothing at this path; /docs has what there is");
+
+/** What requests are counted under that no route has answered. */
+const OTHER = { route: { operation: "other" } } as Prepared;
+
+function prepare(route: Route): Prepared {
+  const indexes = parameterIndexes(route.path);
+  return { route, indexes, hasSchemaId: route.path.includes("{schema_id}") };
+}
+
+function pick(path: string, indexes: readonly number[]): readonly string[] {
+  const segments = path.split("/");
+  return indexes.map((index) => segments[index] ?? "");
+}
+
+function allowed(methods: ReadonlyMap<string, unknown>): string {
+  const names = [...methods.keys(), ...(methods.has("GET") ? ["HEAD"] : []), "OPTIONS"];
+  return names.sort().join(", ");
+}
+
+function wrongMethod(call: Passing, request: Request, allow: string): Response {
+  const problem = failure("method_not_allowed", `This path has no ${request.method}; it has ${allow}`);
+  return failed(call, problem, undefined, [["allow", allow]]);
+}
+
+/** The same answer to HEAD. What it would have streamed is not even begun. */
+function withoutBody(response: Response): Response {
+  response.body?.cancel().catch(() => {});
+  return new Response(null, { status: response.status, headers: response.headers });
+}

@@ -1,0 +1,120 @@
+/** Builds answers: every response of the REST door is made here, so that none lacks its request id and safety headers. */
+import { JSON_ANSWER_BYTES_MAX } from "../../../shared/limits.ts";
+import type { Failure } from "../../../shared/outcome.ts";
+import { errorBody, type ErrorDetail, errorHeaders, type HeaderList, STATUS_OF } from "./errors.ts";
+
+/** What a page may do that renders an API answer: nothing. */
+export const API_CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'";
+
+/** The part of a call that an answer needs. */
+export interface Answering {
+  readonly requestId: string;
+}
+
+/**
+ * Header fields of an API answer. `no-store`: what is encrypted at rest here shall not lie open in a cache elsewhere;
+ * `no-transform`: a proxy that compresses would have to weaken the ETag.
+ */
+export function apiHeaders(call: Answering, contentType: string | undefined): [string, string][] {
+  const headers: [string, string][] = [
+    ["x-request-id", call.requestId],
+    ["cache-control", "no-store, no-transform"],
+    ["x-content-type-options", "nosniff"],
+    ["content-security-policy", API_CONTENT_SECURITY_POLICY],
+    ["referrer-policy", "no-referrer"],
+  ];
+  if (contentType !== undefined) headers.push(["content-type", contentType]);
+  return headers;
+}
+
+/** An answer of bytes, or of nothing. */
+export function reply(
+  call: Answering,
+  status: number,
+  body: Uint8Array | string | ReadableStream<Uint8Array> | null,
+  contentType: string | undefined,
+  more: HeaderList = [],
+): Response {
+  const headers = apiHeaders(call, contentType);
+  for (const [name, value] of more) headers.push([name, value]);
+  return new Response(body as BodyInit | null, { status, headers });
+}
+
+/** A JSON answer. */
+export function json(call: Answering, status: number, value: unknown, more: HeaderList = []): Response {
+  return reply(call, status, JSON.stringify(value), "application/json", more);
+}
+
+/** The answer to a failure, in the error format. */
+export function failed(
+  call: Answering,
+  failure: Failure,
+  details?: readonly ErrorDetail[],
+  more: HeaderList = [],
+): Response {
+  return json(call, STATUS_OF[failure.code], errorBody(failure, details), [...errorHeaders(failure), ...more]);
+}
+
+/** JSON that is put together from text and from documents, whose bytes go out as they are. */
+export class JsonParts {
+  readonly #encoder = new TextEncoder();
+  readonly #parts: Uint8Array[] = [];
+  #text = "";
+  #size = 0;
+
+  /** Appends text that is part of the JSON. */
+  text(text: string): this {
+    this.#text += text;
+    return this;
+  }
+
+  /** Appends a document. The bytes are kept, not copied. */
+  bytes(bytes: Uint8Array): this {
+    this.#flush();
+    this.#parts.push(bytes);
+    this.#size += bytes.length;
+    return this;
+  }
+
+  #flush(): void {
+    if (this.#text === "") return;
+    const bytes = this.#encoder.encode(this.#text);
+    this.#parts.push(bytes);
+    this.#size += bytes.length;
+    this.#text = "";
+  }
+
+  /** The body: one piece when it is small, otherwise a stream of pieces, so that a large answer is not held twice. */
+  body(): { readonly body: Uint8Array | ReadableStream<Uint8Array>; readonly size: number } {
+    this.#flush();
+    const size = this.#size;
+    const parts = this.#parts;
+    if (size <= JSON_ANSWER_BYTES_MAX) return { body: concat(parts, size), size };
+    let next = 0;
+    const stream = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const from = next;
+        let bytes = 0;
+        while (next < parts.length && (next === from || bytes + parts[next]!.length <= PIECE_BYTES)) {
+          bytes += parts[next++]!.length;
+        }
+        if (next === from) return controller.close();
+        controller.enqueue(next === from + 1 ? parts[from]! : concat(parts.slice(from, next), bytes));
+      },
+    }, { highWaterMark: 0 });
+    return { body: stream, size };
+  }
+}
+
+/** About how much a streamed answer hands over at a time. */
+const PIECE_BYTES = 64 * 1024;
+
+function concat(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,29 @@
+/** The route table: every route of the REST door, each in the file of its resource. */
+import { adminRoutes } from "./admin.ts";
+import { docsRoutes } from "./docs.ts";
+import { entityRoutes } from "./entities.ts";
+import { healthRoutes } from "./health.ts";
+import { keyRoutes } from "./keys.ts";
+import { listRoutes } from "./list.ts";
+import { multiGetRoutes } from "./multi_get.ts";
+import type { RestDeps, Route } from "./route.ts";
+import { schemaRoutes } from "./schemas.ts";
+import { sessionRoutes } from "./session.ts";
+import { watchRoutes } from "./watch.ts";
+
+/** All routes. */
+export function createRoutes(deps: RestDeps): readonly Route[] {
+  const routes: readonly Route[] = [
+    ...entityRoutes(deps),
+    ...listRoutes(deps),
+    ...multiGetRoutes(deps),
+    ...watchRoutes(deps),
+    ...schemaRoutes(deps),
+    ...sessionRoutes(deps),
+    ...keyRoutes(deps),
+    ...adminRoutes(deps),
+    ...healthRoutes(deps),
+    ...docsRoutes(deps, () => routes),
+  ];
+  return routes;
+}
