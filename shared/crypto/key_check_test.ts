@@ -87,6 +87,9 @@ Deno.test("the record stays bounded: the oldest generated keys are forgotten, co
   const ids = shelf.ids();
   assert.equal(ids.length, KEY_CHECKS_MAX);
   assert.ok(ids.includes("configured") && ids.includes(generatedKeyId(more)) && !ids.includes(generated[0]![0]));
+  const another = valueOf(KEY_CHECKS_MAX + 1);
+  assert.equal((await checkKeys(shelf, held([generatedKeyId(another), another], generated[1]!))).kind, "accepted");
+  assert.ok(shelf.ids().includes(generated[1]![0]), "a key in use is not forgotten");
   // A forgotten one is still told from another key by its id.
   assert.equal((await checkKeys(shelf, held(generated[0]!))).kind, "accepted");
 });

@@ -2,7 +2,9 @@
  * Key wrapping: a processing worker's ephemeral RSA key pair, and master keys encrypted for it on their way there
  * (RSA-OAEP of RFC 8017 with SHA-256, 3,072 bits: 128 bits of security by NIST SP 800-57).
  *
- * Wrapping protects what passes over the wire. It does not say who made the key pair: `join.ts` does.
+ * Wrapping protects what passes over the wire. It does not say who made the key pair: `join.ts` does. The time that RSA
+ * decryption takes may tell something about the private key (RUSTSEC-2023-0071) to who can have thousands of chosen texts
+ * decrypted; so the pair lives no longer than its process, and decrypts only what the main worker answers to a join.
  */
 import { MASTER_KEY_BYTES } from "./master_key.ts";
 

@@ -2,7 +2,7 @@ import assert from "assert";
 import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import { constants, createPublicKey, generateKeyPairSync, type KeyObject, publicEncrypt } from "node:crypto";
-import { createKeyPair, unwrapKey, wrapKey } from "./key_wrap.ts";
+import { createKeyPair, importWrappingKey, unwrapKey, wrapKey } from "./key_wrap.ts";
 
 const RAW = new Uint8Array(32).map((_, index) => index * 7);
 const pair = await createKeyPair();
@@ -39,6 +39,15 @@ Deno.test("another implementation of RSA-OAEP with SHA-256 wraps for the pair", 
   assert.deepEqual(await unwrapKey(pair.privateKey, new Uint8Array(wrapped)), { kind: "unwrapped", raw: RAW });
 });
 
+Deno.test("a key may be overwritten as soon as wrapping it has begun", async () => {
+  const imported = await importWrappingKey(pair.publicKey);
+  assert.ok(imported.kind === "imported");
+  const raw = RAW.slice();
+  const wrapping = imported.wrap(raw);
+  raw.fill(0);
+  assert.deepEqual(await unwrapKey(pair.privateKey, await wrapping), { kind: "unwrapped", raw: RAW });
+});
+
 Deno.test("the private key cannot be read out", async () => {
   assert.equal(pair.privateKey.extractable, false);
   await assert.rejects(crypto.subtle.exportKey("pkcs8", pair.privateKey));
@@ -54,6 +63,9 @@ Deno.test("a public key of another size, kind or exponent is refused", async () 
     // The exponent is the last thing in the DER: 02 03 01 00 01. With 1 in its place the text would be the key.
     pair.publicKey.with(-3, 0),
     pair.publicKey.with(-1, 3),
+    // A modulus that is even, and one that is shorter than its length says.
+    pair.publicKey.with(416, pair.publicKey[416]! & 0xfe),
+    pair.publicKey.with(33, pair.publicKey[33]! & 0x7f),
   ];
   for (const spki of others) await assertRefused(wrapKey(spki, RAW), /not an RSA key of 3072 bits with exponent 65537/);
 });

@@ -5,11 +5,14 @@
  * Each master key has 256 data keys, HKDF-SHA-256 with info `deltadb/entity/v1/<first byte of SHA-256(name), in hex>`.
  * They are derived when they are first needed and kept as `CryptoKey`s whose bytes cannot be read back.
  *
- * The bounds are those of NIST SP 800-38D. IVs are 96 random bits (its 8.2.2), so one key may seal 2^32 times before
- * the chance that an IV was used twice passes 2^-32 (its 8.3); spread evenly over 256 data keys that is 2^40 writes per
- * master key: at 10,000 writes a second, three and a half years until a rotation is due. The count is of all processes
- * that ever sealed with the key, so it is the operator's to keep, not this object's. A document may have 2^36 - 32
- * bytes (its 5.2.1.1), far more than a body may. Tags are never shortened (its appendix C).
+ * The bounds are those of NIST SP 800-38D. IVs are 96 random bits (its 8.2.2), so a data key may seal 2^32 times before
+ * the chance that two of its IVs were the same passes 2^-32 (its 8.3). Spread evenly over 256 data keys that is 2^40
+ * writes per master key, three and a half years at 10,000 a second; but a single entity that is rewritten 1,000 times a
+ * second spends the share of its data key in 50 days. Changing the master key starts all counts anew. They go over all
+ * processes that ever sealed with the key, so they are the operator's to watch, not this object's. A document may have
+ * 2^36 - 32 bytes (its 5.2.1.1), far more than a body may. Tags are never shortened (its appendix C). Which byte of a
+ * tag is wrong does not show in the time that opening takes: Web Crypto compares, and everything that is decided before
+ * is decided by the header, which is no secret.
  */
 import type { Random } from "../seams/random.ts";
 import { MASTER_KEYS_MAX } from "../limits.ts";

@@ -153,7 +153,8 @@ function mac(key: Uint8Array, text: string): string {
 
 /**
  * A mark of the admin key that only the holder of the session key can compute: it travels inside the token, and a
- * plain hash there would let whoever sees one try out admin keys at leisure.
+ * plain hash there would let whoever sees one try out admin keys at leisure. The colon, which base64url does not have,
+ * keeps it from being the MAC of any token.
  */
 function fingerprint(key: Uint8Array, adminKeyHash: string | null): string {
   return createHmac("sha256", key).update(`admin-key:${adminKeyHash}`, "utf8").digest("hex")
