@@ -1,4 +1,5 @@
 /** `Process`, the method of clients, between the plain types and its messages. */
+import type { Buffer } from "node:buffer";
 import {
   CREDENTIAL_BYTES_MAX,
   ENTITIES_PER_PUT_MAX,
@@ -156,7 +157,7 @@ function bounded(value: string, field: string): string {
 /** Codec of `ProcessResponse`. */
 export interface ClientResponseCodec extends MessageCodec<ClientResponse> {
   /** An error as it travels in trailing metadata: what does not fit is left out and counted. */
-  encodeTrailer(response: ClientResponse): Uint8Array;
+  encodeTrailer(response: ClientResponse): Buffer;
 }
 
 /** Codec of `ProcessResponse`. */
@@ -234,7 +235,7 @@ export function clientResponseCodec(definition: Definition): ClientResponseCodec
           entities: entities.slice(0, Math.max(0, kept - details.length)),
           omitted: details.length + entities.length - kept || undefined,
         };
-        const encoded = type.encode(fewer).finish();
+        const encoded = type.encode(fewer).finish() as Buffer;
         if (encoded.byteLength <= GRPC_TRAILER_BYTES_MAX || kept === 0) return encoded;
         kept >>= 1;
       }

@@ -27,6 +27,13 @@ export class WireError extends Error {
   }
 }
 
+/** As {@linkcode WireError}, with trailing metadata. */
+export class StatusError extends WireError {
+  constructor(status: StatusName, message: string, readonly metadata: grpc.Metadata) {
+    super(status, message);
+  }
+}
+
 /** The status of each error code of the contract, for clients. */
 export const STATUS_OF_CODE: Readonly<Record<ErrorCode, StatusName>> = {
   bad_json: "INVALID_ARGUMENT",
@@ -82,7 +89,7 @@ export interface ErrorStatus {
 
 /** The status for whatever a handler threw. */
 export function statusOfError(error: unknown): ErrorStatus {
-  const metadata = new grpc.Metadata();
+  const metadata = error instanceof StatusError ? error.metadata : new grpc.Metadata();
   if (error instanceof WireError) {
     return { code: grpc.status[error.status], details: error.message.toWellFormed(), metadata, fault: false };
   }

@@ -1,0 +1,183 @@
+/** A connection to a gRPC server: calls with a deadline that end in an answer or a {@linkcode TransportError}. */
+import { Buffer } from "node:buffer";
+import grpc from "@grpc/grpc-js";
+import {
+  GRPC_ANSWER_EXTRA_BYTES,
+  GRPC_EVENTS_OPEN_MS,
+  GRPC_KEEPALIVE_MS,
+  GRPC_KEEPALIVE_TIMEOUT_MS,
+  GRPC_RECONNECT_MS_MAX,
+  GRPC_RECONNECT_MS_MIN,
+  GRPC_RESOLVE_MS_MIN,
+} from "../../limits.ts";
+import { TransportError } from "../transport.ts";
+import { type Address, formatAddress, nobodyListens, parseAddress } from "./address.ts";
+import { failureOfStatus, WireError } from "./errors.ts";
+import type { MessageCodec } from "./message_codec.ts";
+import type { Method } from "./methods.ts";
+import { clientCredentials, type TlsSource } from "./tls.ts";
+
+/** How to reach a server. */
+export interface ChannelOptions {
+  /** Bytes that a message may have: `-grpc-max-recv-msg-size`. Answers may be larger by a page of documents. */
+  readonly messageBytesMax: number;
+  /** TLS; absent: none. */
+  readonly tls?: TlsSource;
+  /** Name that the server's certificate must be for; default: the host that is dialled. */
+  readonly serverName?: string;
+}
+
+const identity = (bytes: Buffer) => bytes;
+
+/** Calls methods of one server. Connects when it is first used, and again whenever the connection is lost. */
+export class Channel {
+  readonly #address: Address;
+  readonly #client: grpc.Client;
+  readonly #token: () => string;
+  #metadata = new grpc.Metadata();
+  #metadataToken = "";
+  #probe: Promise<boolean> | undefined;
+
+  /** `token` is presented with each call; empty: none. @throws {TypeError} when `address` is not `host:port`. */
+  constructor(address: string, token: () => string, options: ChannelOptions) {
+    grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+    this.#address = parseAddress(address);
+    this.#token = token;
+    this.#client = new grpc.Client(formatAddress(this.#address), clientCredentials(options.tls), {
+      "grpc.max_send_message_length": options.messageBytesMax,
+      "grpc.max_receive_message_length": options.messageBytesMax + GRPC_ANSWER_EXTRA_BYTES,
+      "grpc.keepalive_time_ms": GRPC_KEEPALIVE_MS,
+      "grpc.keepalive_timeout_ms": GRPC_KEEPALIVE_TIMEOUT_MS,
+      "grpc.keepalive_permit_without_calls": 1,
+      "grpc.initial_reconnect_backoff_ms": GRPC_RECONNECT_MS_MIN,
+      "grpc.max_reconnect_backoff_ms": GRPC_RECONNECT_MS_MAX,
+      "grpc.dns_min_time_between_resolutions_ms": GRPC_RESOLVE_MS_MIN,
+      "grpc.enable_retries": 0,
+      "grpc.enable_http_proxy": 0,
+      "grpc.enable_channelz": 0,
+      "grpc.service_config_disable_resolution": 1,
+      // A shared connection would make a new client wait for the back-off of an old one.
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc-node.flow_control_window": options.messageBytesMax,
+      ...(options.serverName !== undefined && { "grpc.ssl_target_name_override": options.serverName }),
+    });
+  }
+
+  /** One call. @throws {TransportError} */
+  async call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    deadlineMs: number,
+  ): Promise<Response> {
+    if (deadlineMs <= 0) throw new TransportError("deadline", `${method.path}: no time is left`);
+    const bytes = method.request.encode(request);
+    const answer = await new Promise<Buffer>((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        method.path,
+        identity,
+        identity,
+        bytes,
+        this.#currentMetadata(),
+        { deadline: Date.now() + deadlineMs },
+        (error, value) => error === null ? resolve(value!) : reject(error),
+      );
+    }).catch((error: grpc.ServiceError) => this.#fail(method.path, error));
+    return this.#decode(method.path, method.response, answer);
+  }
+
+  /** One call that is answered by a stream, until `signal` is aborted (resolves) or the stream ends (rejects). */
+  async stream<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    onOpen: () => void,
+    onMessage: (message: Response) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (signal.aborted) return;
+    const call = this.#client.makeServerStreamRequest(
+      method.path,
+      identity,
+      identity,
+      method.request.encode(request),
+      this.#currentMetadata(),
+    );
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      call.cancel();
+    }, GRPC_EVENTS_OPEN_MS);
+    const onAbort = () => call.cancel();
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      await new Promise<void>((_, reject) => {
+        const guard = (run: () => void) => {
+          if (signal.aborted) return;
+          try {
+            run();
+          } catch (error) {
+            reject(error);
+            call.cancel();
+          }
+        };
+        call.once("metadata", () => {
+          clearTimeout(timer);
+          guard(onOpen);
+        });
+        call.on("data", (bytes: Buffer) => guard(() => onMessage(this.#decode(method.path, method.response, bytes))));
+        call.once("error", reject);
+        call.once("end", () => reject(new TransportError("broken", `${method.path}: the other side ended the stream`)));
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (late) throw new TransportError("deadline", `${method.path}: not open after ${GRPC_EVENTS_OPEN_MS} ms`);
+      if (!isServiceError(error)) throw error;
+      await this.#fail(method.path, error);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Closes the connection. Calls under way still end. */
+  close(): void {
+    this.#client.close();
+  }
+
+  #currentMetadata(): grpc.Metadata {
+    const token = this.#token();
+    if (token !== this.#metadataToken) {
+      this.#metadata = new grpc.Metadata();
+      this.#metadata.set("authorization", `Bearer ${token}`);
+      this.#metadataToken = token;
+    }
+    return this.#metadata;
+  }
+
+  #decode<Response>(path: string, codec: MessageCodec<Response>, bytes: Uint8Array): Response {
+    try {
+      return codec.decode(bytes);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      throw new TransportError("broken", `${path}: ${error.message}`, { cause: error });
+    }
+  }
+
+  /** Rejects with what the status means. */
+  async #fail(path: string, error: grpc.ServiceError): Promise<never> {
+    const message = `${path} at ${formatAddress(this.#address)}: ${error.details || error.message}`;
+    // A call that found no connection was never sent. Why the last attempt to connect failed may be old news, so whether
+    // nobody listens is asked now.
+    if (error.code === grpc.status.UNAVAILABLE && NOT_CONNECTED.test(error.details)) {
+      this.#probe ??= nobodyListens(this.#address).finally(() => this.#probe = undefined);
+      if (await this.#probe) throw new TransportError("refused", message, { cause: error });
+    }
+    throw new TransportError(failureOfStatus(error), message, { cause: error });
+  }
+}
+
+/** What grpc-js says when there was no connection to send a call on; a server that answers is never quoted like this. */
+const NOT_CONNECTED = /^No connection established\. Last error: .*ECONNREFUSED/s;
+
+function isServiceError(error: unknown): error is grpc.ServiceError {
+  return error instanceof Error && "code" in error && "details" in error;
+}

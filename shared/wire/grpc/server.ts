@@ -1,0 +1,266 @@
+/** A gRPC server: listens, refuses callers without a credential before anything runs, and stops without hanging. */
+import { Buffer } from "node:buffer";
+import type { Http2Session } from "node:http2";
+import grpc from "@grpc/grpc-js";
+import {
+  CREDENTIAL_BYTES_MAX,
+  GRPC_KEEPALIVE_MS,
+  GRPC_KEEPALIVE_TIMEOUT_MS,
+  GRPC_STREAMS_MAX,
+  WATCH_BUFFER_EVENTS_MAX,
+} from "../../limits.ts";
+import { TransportError } from "../transport.ts";
+import { formatAddress, parseAddress, peerHost } from "./address.ts";
+import { statusOfError } from "./errors.ts";
+import type { Method } from "./methods.ts";
+import { serverCredentials, type TlsSource } from "./tls.ts";
+
+/** How to serve. */
+export interface ServerOptions {
+  /** `host:port`; no host: every IPv4 interface; port 0: a free one. */
+  readonly address: string;
+  /** Bytes that a received message may have. */
+  readonly messageBytesMax: number;
+  /** TLS; absent: none. */
+  readonly tls?: TlsSource;
+  /** Called with what a handler threw that nobody expected; the caller is told `internal error`. */
+  readonly onFault: (error: unknown, path: string) => void;
+}
+
+/** What a handler knows of its call. */
+export interface CallContext {
+  /** Host of the caller; empty: unknown. */
+  readonly peer: string;
+  /** The Bearer credential; empty: none. */
+  readonly credential: string;
+  /** Aborted when the caller's connection is lost before the call is answered. Made when it is first asked for. */
+  readonly gone: AbortSignal;
+}
+
+type UnaryCall = grpc.ServerUnaryCall<Buffer, Buffer>;
+type StreamCall = grpc.ServerWritableStream<Buffer, Buffer>;
+
+const identity = (bytes: Buffer) => bytes;
+
+/** A server before and while it listens. */
+export class RpcServer {
+  readonly #server: grpc.Server;
+  readonly #options: ServerOptions;
+  #address = "";
+
+  /**
+   * `authorize` is asked before anything of a call but its headers is read; a caller whom it refuses is told
+   * `UNAUTHENTICATED` and nothing else. It is not asked for the paths in `open`.
+   */
+  constructor(options: ServerOptions, authorize?: (credential: string) => boolean, open: readonly string[] = []) {
+    grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+    this.#options = options;
+    this.#server = new grpc.Server({
+      "grpc.max_receive_message_length": options.messageBytesMax,
+      "grpc.max_concurrent_streams": GRPC_STREAMS_MAX,
+      "grpc.keepalive_time_ms": GRPC_KEEPALIVE_MS,
+      "grpc.keepalive_timeout_ms": GRPC_KEEPALIVE_TIMEOUT_MS,
+      // Without channelz, forceShutdown knows of no connection to cut (grpc-js 1.14).
+      "grpc.enable_channelz": 1,
+      interceptors: authorize ? [gate(authorize, new Set(open))] : [],
+    });
+  }
+
+  /** `host:port` with the port that was bound. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** For services that bring their own definition (health, reflection). */
+  get raw(): grpc.Server {
+    return this.#server;
+  }
+
+  /** Adds a service whose methods are answered by one message. */
+  add(methods: readonly { path: string; handle: grpc.UntypedHandleCall; stream?: boolean }[]): void {
+    const definition: Record<string, grpc.MethodDefinition<Buffer, Buffer>> = {};
+    const handlers: Record<string, grpc.UntypedHandleCall> = {};
+    for (const { path, handle, stream = false } of methods) {
+      definition[path] = {
+        path,
+        requestStream: false,
+        responseStream: stream,
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity,
+      };
+      handlers[path] = handle;
+    }
+    this.#server.addService(definition, handlers);
+  }
+
+  /** A handler that is answered by one message. */
+  unary<Request, Response>(
+    method: Method<Request, Response>,
+    handle: (request: Request, context: CallContext) => Promise<Response>,
+  ): { path: string; handle: grpc.UntypedHandleCall } {
+    const run = async (call: UnaryCall, respond: grpc.sendUnaryData<Buffer>) => {
+      const context = new Context(call);
+      try {
+        respond(null, method.response.encode(await handle(method.request.decode(call.request), context)));
+      } catch (error) {
+        respond(this.#status(error, method.path));
+      } finally {
+        context.end();
+      }
+    };
+    return { path: method.path, handle: run as grpc.UntypedHandleCall };
+  }
+
+  /**
+   * A handler that is answered by a stream. The stream counts as open when `handle` has run up to its first `await`.
+   * `send` returns false, and the stream is cut, when the caller does not keep up with it.
+   */
+  stream<Request, Response>(
+    method: Method<Request, Response>,
+    handle: (request: Request, send: (message: Response) => boolean, signal: AbortSignal) => Promise<void>,
+  ): { path: string; handle: grpc.UntypedHandleCall; stream: true } {
+    const run = async (call: StreamCall) => {
+      const ended = new AbortController();
+      call.once("cancelled", () => ended.abort());
+      const fail = (error: unknown) => {
+        if (ended.signal.aborted) return;
+        ended.abort();
+        call.emit("error", this.#status(error, method.path));
+      };
+      const send = (message: Response): boolean => {
+        if (ended.signal.aborted) return false;
+        if (call.writableLength >= WATCH_BUFFER_EVENTS_MAX) {
+          fail(new TransportError("broken", "the reader of the stream is too slow"));
+          return false;
+        }
+        call.write(method.response.encode(message));
+        return true;
+      };
+      try {
+        const done = handle(method.request.decode(call.request), send, ended.signal);
+        call.sendMetadata(new grpc.Metadata());
+        await done;
+        if (!ended.signal.aborted) call.end();
+      } catch (error) {
+        fail(error);
+      }
+    };
+    return { path: method.path, handle: run as grpc.UntypedHandleCall, stream: true };
+  }
+
+  /** Starts to listen. @throws {Error} with a sentence when the address cannot be used. */
+  async listen(): Promise<void> {
+    const { host, port } = parseAddress(this.#options.address);
+    const wanted = { host: host || "0.0.0.0", port };
+    const bound = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(
+        formatAddress(wanted),
+        serverCredentials(this.#options.tls),
+        (error, boundPort) => error ? reject(error) : resolve(boundPort),
+      );
+    }).catch((error: Error) => {
+      throw new Error(`cannot listen on ${this.#options.address}: ${bindReason(error)}`, { cause: error });
+    });
+    this.#address = formatAddress({ host, port: bound });
+  }
+
+  /** Stops to accept calls, lets those under way end for `graceMs`, and cuts the rest off. */
+  async stop(graceMs: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([
+      new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve())),
+      new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs)),
+    ]);
+    clearTimeout(timer);
+    this.#server.forceShutdown();
+  }
+
+  #status(error: unknown, path: string): Partial<grpc.StatusObject> & Error {
+    const { fault, code, details, metadata } = statusOfError(error);
+    if (fault) this.#options.onFault(error, path);
+    return Object.assign(new Error(details), { code, details, metadata });
+  }
+}
+
+function bindReason(error: Error): string {
+  if (/EADDRINUSE|AddrInUse|in use/i.test(error.message)) return "the address is already in use";
+  if (/EADDRNOTAVAIL|not available/i.test(error.message)) return "this machine does not have the address";
+  if (/EACCES|permission/i.test(error.message)) return "no permission to listen there";
+  return error.message;
+}
+
+/** The one Bearer credential of a call; empty: none, several or one that is too long. */
+function credentialOf(metadata: grpc.Metadata): string {
+  const values = metadata.get("authorization");
+  const value = values.length === 1 ? String(values[0]) : "";
+  const credential = /^bearer +(\S+) *$/i.exec(value)?.[1] ?? "";
+  return credential.length <= CREDENTIAL_BYTES_MAX ? credential : "";
+}
+
+function gate(authorize: (credential: string) => boolean, open: ReadonlySet<string>): grpc.ServerInterceptor {
+  return (method, call) => {
+    if (open.has(method.path)) return new grpc.ServerInterceptingCall(call);
+    const listener = new grpc.ServerListenerBuilder().withOnReceiveMetadata((metadata, next) => {
+      const credential = credentialOf(metadata);
+      if (credential !== "" && authorize(credential)) next(metadata);
+      else call.sendStatus({ code: grpc.status.UNAUTHENTICATED, details: "the token is missing or not valid" });
+    }).build();
+    return new grpc.ServerInterceptingCall(
+      call,
+      new grpc.ResponderBuilder().withStart((next) => next(listener)).build(),
+    );
+  };
+}
+
+/** {@linkcode CallContext} of a unary call. */
+class Context implements CallContext {
+  readonly #call: UnaryCall;
+  #controller: AbortController | undefined;
+  #session: Http2Session | undefined;
+  readonly #abort = () => this.#controller?.abort();
+
+  constructor(call: UnaryCall) {
+    this.#call = call;
+  }
+
+  get peer(): string {
+    return peerHost(this.#call.getPeer());
+  }
+
+  get credential(): string {
+    return credentialOf(this.#call.metadata);
+  }
+
+  get gone(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      this.#session = sessionOf(this.#call);
+      if (this.#session === undefined || this.#session.destroyed) this.#controller.abort();
+      else this.#session.once("close", this.#abort);
+    }
+    return this.#controller.signal;
+  }
+
+  /** The call is answered: from here on nobody is told that the connection is lost. */
+  end(): void {
+    this.#session?.off("close", this.#abort);
+  }
+}
+
+interface CallInternals {
+  readonly call?: CallInternals;
+  readonly nextCall?: CallInternals;
+  readonly stream?: { readonly session?: Http2Session };
+}
+
+/**
+ * The HTTP/2 session of a call. A cancelled call is not a lost connection (a caller whose own deadline has passed is
+ * alive), the session is what tells the two apart, and grpc-js shows it nowhere.
+ */
+function sessionOf(call: UnaryCall): Http2Session | undefined {
+  let inner: CallInternals | undefined = (call as unknown as CallInternals).call;
+  while (inner?.nextCall) inner = inner.nextCall;
+  return inner?.stream?.session;
+}

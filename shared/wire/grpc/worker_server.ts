@@ -1,0 +1,42 @@
+/** A processing worker's gRPC server: the main worker's calls, and nobody else's. */
+import type { WorkerHandler } from "../transport.ts";
+import { type Codec, createCodec } from "./codec.ts";
+import { type Health, HEALTH_PATHS, serveHealth } from "./health.ts";
+import { workerMethods } from "./methods.ts";
+import { RpcServer, type ServerOptions } from "./server.ts";
+
+/** Options of the server; the codec is made when none is given. */
+export interface WorkerServerOptions extends ServerOptions {
+  readonly handler: WorkerHandler;
+  /** Whether a token is one that this worker was issued. Compares in constant time. Asked before anything else. */
+  readonly authorize: (token: string) => boolean;
+  /** Serve standard health checks, which need no token. Default: false. */
+  readonly health?: boolean;
+  readonly codec?: Codec;
+}
+
+/** A server that listens. */
+export interface WorkerServer {
+  /** `host:port` with the port that was bound. */
+  readonly address: string;
+  /** Present when it was asked for. */
+  readonly health: Health | undefined;
+  /** Accepts nothing new, lets calls end for `graceMs`, and cuts the rest off. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Serves `handler`. @throws {Error} with a sentence when the address cannot be used. */
+export async function serveWorkerOverGrpc(options: WorkerServerOptions): Promise<WorkerServer> {
+  const { handler, authorize } = options;
+  const methods = workerMethods(options.codec ?? createCodec());
+  const server = new RpcServer(options, authorize, options.health ? HEALTH_PATHS : []);
+  server.add([
+    server.unary(methods.processBatch, (request) => handler.processBatch(request)),
+    server.unary(methods.list, (request) => handler.list(request)),
+    server.stream(methods.events, (request, send, signal) => handler.events(request, send, signal)),
+  ]);
+  const health = options.health ? await serveHealth(server.raw, ["deltadb.ProcWorker"]) : undefined;
+  await server.listen();
+  health?.set(true);
+  return { address: server.address, health, stop: (graceMs) => server.stop(graceMs) };
+}
