@@ -35,6 +35,25 @@ export const KEY_CHECKS_MAX = 1_000;
 export const SCHEMA_BYTES_MAX = 1 * MIB;
 export const SCHEMAS_MAX = 10_000;
 export const COMPILED_SCHEMAS_MAX = 256;
+/** What compiled schemas may weigh together, as estimated from their texts and patterns. */
+export const COMPILED_SCHEMAS_BYTES_MAX = 64 * MIB;
+/** Subschemas of one schema after its references are followed. Compiling one takes about 0.1 ms. */
+export const SCHEMA_SUBSCHEMAS_MAX = 5_000;
+/** Subschemas that one schema may apply to one and the same value, references followed. */
+export const SCHEMA_FANOUT_MAX = 10_000;
+/** References that one value may pass through before a subschema looks at a part of it. */
+export const SCHEMA_REFERENCE_CHAIN_MAX = 64;
+/** Alternatives of one `anyOf` or `oneOf` (constants count as one). */
+export const SCHEMA_ALTERNATIVES_MAX = 256;
+/** Different patterns of one schema. */
+export const SCHEMA_PATTERNS_MAX = 1_000;
+export const PATTERN_CHARS_MAX = 4_096;
+/** Characters and classes of one pattern with its counted repetitions written out. */
+export const PATTERN_SIZE_MAX = 2_000;
+/** Work for which one document may be judged (see shared/schema/meter.ts). A step takes 5 to 50 ns. */
+export const VALIDATION_STEPS_MAX = 10_000_000;
+/** Characters of all paths in one list of violations. */
+export const VIOLATION_PATHS_CHARS_MAX = 256 * KIB;
 export const TEMPLATE_POLL_MS = 2_000;
 
 // Credentials.
@@ -219,3 +238,8 @@ export const GRPC_RESOLVE_MS_MIN = 1_000;
 export const GRPC_EVENTS_OPEN_MS = 5_000;
 /** How long it may take to find out whether anybody listens at an address. */
 export const GRPC_PROBE_MS = 1_000;
+
+// Metrics.
+/** Label sets of one metric; further ones are counted under `other`. */
+export const METRIC_SERIES_MAX = 1_000;
+export const METRICS_REQUEST_MS = 10_000;
