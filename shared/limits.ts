@@ -243,3 +243,10 @@ export const GRPC_PROBE_MS = 1_000;
 /** Label sets of one metric; further ones are counted under `other`. */
 export const METRIC_SERIES_MAX = 1_000;
 export const METRICS_REQUEST_MS = 10_000;
+
+// Administration.
+/** A line of a backup: an envelope in base64, of a document as large as any message may be, and its name. */
+export const BACKUP_LINE_BYTES_MAX = 96 * MIB;
+export const RESTORE_PARALLEL_MAX = 256;
+/** Entities that are re-encrypted at the same time, so that clients do not feel it. */
+export const REWRAP_PARALLEL = 8;

@@ -26,7 +26,7 @@ export interface CredentialOptions {
 }
 
 /** The stored form of an API key. Times are RFC 3339. */
-interface StoredKey {
+export interface StoredKey {
   readonly id: string;
   readonly name: string;
   readonly hash: string;
@@ -137,7 +137,12 @@ export class CredentialStore {
 
 /** The stored form of keys. */
 export function serializeApiKeys(apiKeys: readonly ApiKey[]): Uint8Array {
-  const keys = apiKeys.map((key): StoredKey => ({
+  return new TextEncoder().encode(JSON.stringify({ format: 1, keys: apiKeys.map(storedKey) }, null, 1) + "\n");
+}
+
+/** The stored form of one key. */
+export function storedKey(key: ApiKey): StoredKey {
+  return {
     id: key.id,
     name: key.name,
     hash: key.hash,
@@ -145,8 +150,7 @@ export function serializeApiKeys(apiKeys: readonly ApiKey[]): Uint8Array {
     ...(key.schemas === undefined ? {} : { schemas: key.schemas }),
     created_at: new Date(key.createdAtMs).toISOString(),
     expires_at: key.expiresAtMs === null ? null : new Date(key.expiresAtMs).toISOString(),
-  }));
-  return new TextEncoder().encode(JSON.stringify({ format: 1, keys }, null, 1) + "\n");
+  };
 }
 
 /** The keys in their stored form. @throws {StorageError} `corrupt` */
@@ -167,7 +171,8 @@ export function parseApiKeys(bytes: Uint8Array): readonly ApiKey[] {
   });
 }
 
-function parseStoredKey(stored: unknown): ApiKey | undefined {
+/** A key in its stored form, or `undefined` when it is not one. */
+export function parseStoredKey(stored: unknown): ApiKey | undefined {
   if (stored === null || typeof stored !== "object") return undefined;
   const { id, name, hash, permissions, schemas, created_at, expires_at } = stored as Record<string, unknown>;
   const createdAtMs = typeof created_at === "string" ? Date.parse(created_at) : NaN;

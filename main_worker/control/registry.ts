@@ -36,8 +36,10 @@ export interface RegistryParts {
   readonly keyId: string;
   /** Whether the proof of a join is right; the reason when it is not. */
   verifyJoin(request: SubscribeRequest): { ok: true } | { ok: false; reason: string };
-  /** The master keys, the current one first, each wrapped for this public key. @throws when the key is no good. */
-  wrapKeys(publicKey: Uint8Array): Promise<readonly WrappedKey[]>;
+  /** The master keys, the current one first, each wrapped for this public key. */
+  wrapKeys(
+    publicKey: Uint8Array,
+  ): Promise<{ kind: "wrapped"; keys: readonly WrappedKey[] } | { kind: "refused"; reason: string }>;
   /** `true`: nobody can take a partition while its owner lives (locks); a lost connection may end a membership at once. */
   readonly locked: boolean;
   /** Called after every change of routes, workers or finished batches. */
@@ -124,12 +126,10 @@ export class Registry implements MainHandler {
     if (this.#members.size >= WORKERS_MAX && !this.#members.has(session) && twin === undefined) {
       throw new TransportError("busy", `there are ${WORKERS_MAX} workers already, and no more are allowed`);
     }
-    let keys: readonly WrappedKey[];
-    try {
-      keys = await this.#parts.wrapKeys(request.publicKey);
-    } catch (error) {
-      log.warn("join_refused", { worker_id: workerId, peer, reason: "public key" });
-      throw new TransportError("denied", "the join was refused: its public key is not usable", { cause: error });
+    const wrapped = await this.#parts.wrapKeys(request.publicKey);
+    if (wrapped.kind === "refused") {
+      log.warn("join_refused", { worker_id: workerId, peer, reason: wrapped.reason });
+      throw new TransportError("denied", `the join was refused: ${wrapped.reason}`);
     }
     if (twin !== undefined) this.#remove(twin, "replaced");
     const known = this.#members.get(session);
@@ -166,7 +166,7 @@ export class Registry implements MainHandler {
     return {
       token: token.value,
       tokenExpiresAtMs: token.expiresAtMs,
-      keys,
+      keys: wrapped.keys,
       heartbeatMs: HEARTBEAT_MS,
       term: this.#parts.term,
       documentBytesMax: this.#parts.documentBytesMax,

@@ -66,6 +66,14 @@ export class BatchFloors {
     return finished;
   }
 
+  /** Whether something has finished that was not reported yet. */
+  pending(): boolean {
+    for (const dispatcher of this.#dispatchers.values()) {
+      if (this.#finished(dispatcher) > dispatcher.finished) return true;
+    }
+    return false;
+  }
+
   /** For each dispatcher: every batch below `floor` has ended, and none of them will begin. */
   report(): { dispatcher: string; floor: number }[] {
     return [...this.#dispatchers].map(([id, dispatcher]) => {

@@ -185,7 +185,7 @@ export class Executor {
     const missed = this.#conditionMissed(op, before);
     if (missed) return missed;
     const patched = applyMergePatch(before.document, op.payload, this.#documentBytesMax);
-    if (!patched.ok) return failure(patched.code, patched.reason);
+    if (patched.kind === "failed") return patched;
     const refused = this.#judge(op, patched.document);
     if (refused) return refused;
     return await this.#write(op, before, patched.document);

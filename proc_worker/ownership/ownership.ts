@@ -57,9 +57,12 @@ export class Ownership {
 
   /** Acts on an assignment; one that is older than the last is ignored. */
   assign(epoch: Epoch, assigned: readonly { partition: Partition; epoch: Epoch }[]): void {
-    if (epoch < this.#epoch || this.#closed) return;
+    if (epoch <= this.#epoch || this.#closed) return;
     this.#epoch = epoch;
+    const before = this.#wanted;
     this.#wanted = new Map(assigned.map((a) => [a.partition, a.epoch]));
+    const same = before.size === this.#wanted.size && [...before].every(([p, e]) => this.#wanted.get(p) === e);
+    if (same) return;
     for (const partition of new Set([...this.#partitions.keys(), ...this.#wanted.keys()])) this.#step(partition);
     this.#events.changed();
   }

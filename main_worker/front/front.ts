@@ -1,0 +1,78 @@
+/** The front half of the main worker, put together from its parts: everything between a front door and the wire. */
+import type { Logger } from "../../shared/logging/logger.ts";
+import type { Clock } from "../../shared/seams/clock.ts";
+import type { Random } from "../../shared/seams/random.ts";
+import type { ConnectWorker } from "../../shared/wire/transport.ts";
+import type { Control } from "../control/control.ts";
+import { CoherenceTable } from "./cache/coherence.ts";
+import { ReadCache } from "./cache/read_cache.ts";
+import { Dispatcher, type DispatcherMetrics } from "./dispatch/dispatcher.ts";
+import { createEntityService } from "./dispatch/entity_service.ts";
+import { Lister } from "./dispatch/lister.ts";
+import { Operations } from "./dispatch/operations.ts";
+import { WatchHub } from "./dispatch/watch_hub.ts";
+import type { EntityService } from "./entities.ts";
+
+export interface FrontParts {
+  readonly control: Control;
+  readonly connect: ConnectWorker;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: DispatcherMetrics;
+  readonly partitions: number;
+  /** Bytes of the read cache; 0 turns it off. */
+  readonly cacheBytes: number;
+  /** Memory of the coherence table, from {@linkcode CoherenceTable.allocate}; the same for all fronts. */
+  readonly coherence: SharedArrayBuffer;
+}
+
+/** A front at work. */
+export interface Front {
+  readonly entities: EntityService;
+  readonly dispatcher: Dispatcher;
+  readonly operations: Operations;
+  readonly lister: Lister;
+  readonly cache: ReadCache;
+  readonly watches: WatchHub;
+  close(): void;
+}
+
+export function createFront(parts: FrontParts): Front {
+  const { control, clock, random, log } = parts;
+  const coherence = new CoherenceTable(parts.coherence);
+  const dispatcher = new Dispatcher({
+    clock,
+    random,
+    log: log.child("dispatch"),
+    control,
+    connect: parts.connect,
+    coherence,
+    metrics: parts.metrics,
+  });
+  const client = (session: string) => dispatcher.client(session);
+  const operations = new Operations(random, parts.partitions);
+  const lister = new Lister({ clock, routes: () => dispatcher.routes, client });
+  const cache = new ReadCache(parts.cacheBytes, coherence);
+  const watches = new WatchHub({ clock, log: log.child("watch"), control, client, id: dispatcher.id });
+  let dataRevision = control.snapshot().dataRevision;
+  const unsubscribe = control.subscribe((snapshot) => {
+    if (snapshot.dataRevision === dataRevision) return;
+    dataRevision = snapshot.dataRevision;
+    cache.clear();
+    watches.reset();
+  });
+  return {
+    entities: createEntityService({ control, dispatcher, operations, lister, cache, coherence, watches }),
+    dispatcher,
+    operations,
+    lister,
+    cache,
+    watches,
+    close() {
+      unsubscribe();
+      watches.close();
+      dispatcher.close();
+    },
+  };
+}

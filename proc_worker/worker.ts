@@ -1,0 +1,123 @@
+/** A processing worker, put together from its parts: everything but the process around it, so that it runs in a test or a simulation too. */
+import type { Sealer } from "../shared/crypto/sealer.ts";
+import type { Logger } from "../shared/logging/logger.ts";
+import type { CompiledSchemas } from "../shared/schema/compiled_schemas.ts";
+import type { Clock } from "../shared/seams/clock.ts";
+import type { Random } from "../shared/seams/random.ts";
+import type { Entities } from "../shared/storage/store.ts";
+import type { SubscribeResponse } from "../shared/wire/messages.ts";
+import type { MainClient, WorkerHandler } from "../shared/wire/transport.ts";
+import { DocumentCache, type DocumentCacheOptions } from "./cache/document_cache.ts";
+import { CommitEvents } from "./events.ts";
+import { BatchFloors } from "./execute/batch_floors.ts";
+import { Executor, type ExecutorMetrics } from "./execute/executor.ts";
+import { listPartitions } from "./execute/listing.ts";
+import { type Identity, Membership } from "./membership/membership.ts";
+import { Ownership } from "./ownership/ownership.ts";
+
+/** What a worker is made of. */
+export interface WorkerParts {
+  readonly entities: Entities;
+  readonly client: MainClient;
+  readonly identity: Identity;
+  readonly schemas: CompiledSchemas;
+  readonly cache: DocumentCacheOptions;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: ExecutorMetrics;
+  /** Unwraps the keys of a join. The sealer that it answers replaces the one before. */
+  unwrap(response: SubscribeResponse): Promise<Sealer>;
+}
+
+export class Worker {
+  /** What the main worker may call, once its token was checked by {@linkcode Worker.authorize}. */
+  readonly handler: WorkerHandler;
+  readonly membership: Membership;
+  readonly cache: DocumentCache;
+  readonly ownership: Ownership;
+  readonly #executor: Executor;
+  #sealer: Sealer = NO_KEYS;
+
+  constructor(parts: WorkerParts) {
+    const { entities, clock, log, schemas, metrics } = parts;
+    const events = new CommitEvents();
+    const cache = new DocumentCache(parts.cache, () => clock.monotonic());
+    const ownership = new Ownership(entities, clock, log.child("ownership"), {
+      changed: () => this.membership.poke(),
+      dropped: (partition) => cache.dropPartition(partition),
+    });
+    const floors = new BatchFloors(() => this.membership.poke());
+    const executor = new Executor(
+      {
+        entities,
+        ownership,
+        cache,
+        schemas,
+        events,
+        floors,
+        clock,
+        log: log.child("execute"),
+        metrics,
+      },
+      NO_KEYS,
+      0,
+    );
+    this.cache = cache;
+    this.ownership = ownership;
+    this.#executor = executor;
+    this.membership = new Membership({
+      client: parts.client,
+      identity: parts.identity,
+      clock,
+      random: parts.random,
+      log: log.child("membership"),
+      peers: {
+        joined: async (response) => {
+          this.#sealer = await parts.unwrap(response);
+          executor.renew(this.#sealer, response.documentBytesMax);
+        },
+        assigned: (response) => {
+          for (const { dispatcher, floor } of response.floors) floors.raise(dispatcher, floor);
+          ownership.assign(response.epoch, response.assigned);
+          if (floors.pending()) this.membership.poke();
+        },
+        holding: () => ownership.holding(),
+        report: () => ({
+          owned: ownership.serving(),
+          releasing: ownership.releasing(),
+          failing: ownership.failing(),
+          finished: floors.report(),
+          epoch: ownership.epoch,
+          activeRequests: executor.active,
+          cache: cache.figures(),
+        }),
+      },
+    });
+    this.handler = {
+      processBatch: (request) => executor.processBatch(request),
+      list: (request) => listPartitions({ entities, ownership, log, sealer: () => this.#sealer }, request),
+      events: (_request, send, signal) => events.stream(send, signal),
+    };
+  }
+
+  /** Operations under way. */
+  get active(): number {
+    return this.#executor.active;
+  }
+
+  /** Finishes what is under way, hands every partition over and leaves. */
+  async leave(): Promise<void> {
+    await this.membership.leave();
+    await this.ownership.close();
+    await this.membership.stop();
+  }
+}
+
+/** Before the first join there is nothing that could be opened. */
+const NO_KEYS: Sealer = {
+  keyId: "",
+  holds: () => false,
+  seal: () => Promise.reject(new Error("this worker has no keys yet")),
+  open: () => Promise.reject(new Error("this worker has no keys yet")),
+};

@@ -1,0 +1,220 @@
+/**
+ * A whole cluster in one process: the real control, front, workers and directory engine on a simulated clock, network and disk.
+ * What the product gets from outside (keys, templates) is the smallest thing that serves.
+ */
+import { type ControlOptions, ControlPlane } from "../../main_worker/control/control_plane.ts";
+import { CoherenceTable } from "../../main_worker/front/cache/coherence.ts";
+import { createFront, type Front } from "../../main_worker/front/front.ts";
+import { Worker } from "../../proc_worker/worker.ts";
+import { joinProof } from "../../shared/crypto/join.ts";
+import type { Sealer } from "../../shared/crypto/sealer.ts";
+import { silentLogger } from "../../shared/logging/logger.ts";
+import { CompiledSchemas } from "../../shared/schema/compiled_schemas.ts";
+import { sleep } from "../../shared/seams/clock.ts";
+import { randomHex } from "../../shared/seams/random.ts";
+import type { Disk } from "../../shared/storage/directory/disk.ts";
+import { openDirectoryStore } from "../../shared/storage/directory/directory_store.ts";
+import { StorageError, type Store } from "../../shared/storage/store.ts";
+import { type DiskFaults, simDisk, SimMachine } from "./sim_disk.ts";
+import { Network, type NetworkFaults } from "./network.ts";
+import { Process } from "./process.ts";
+import { Scheduler } from "./scheduler.ts";
+import { SeededRandom } from "./seeded_random.ts";
+import { simSealer } from "./sim_sealer.ts";
+
+/** Ways to break the product on purpose; each gets a part before it is used and may change it. */
+export interface Mutation {
+  disk?(disk: Disk): Disk;
+  sealer?(sealer: Sealer): Sealer;
+  worker?(worker: Worker): void;
+  front?(front: Front): void;
+}
+
+export interface ClusterOptions {
+  readonly seed: number;
+  readonly partitions: number;
+  readonly network: NetworkFaults;
+  readonly disk: DiskFaults;
+  readonly cacheBytes: number;
+  readonly mutation: Mutation | undefined;
+}
+
+/** The running main worker. */
+export interface Main {
+  readonly process: Process;
+  readonly front: Front;
+  readonly control: ControlPlane;
+}
+
+/** A running processing worker. */
+export interface SimWorker {
+  readonly id: string;
+  readonly process: Process;
+  worker: Worker | undefined;
+}
+
+const ROOT = "/store";
+const WORKER_KEY = "the worker key of the simulation";
+const KEYS: ControlOptions["keys"] = {
+  keyId: "sim",
+  sessionTokenKeys: () => [new Uint8Array(32)],
+  wrapFor: () => Promise.resolve({ kind: "wrapped", keys: [] }),
+};
+const NO_METRICS = { batch() {}, retry() {}, operation() {}, encryption() {} };
+const RETRY_MS = 50;
+
+export class Cluster {
+  readonly scheduler = new Scheduler();
+  readonly random: SeededRandom;
+  readonly machine: SimMachine;
+  readonly network: Network;
+  readonly workers = new Map<string, SimWorker>();
+  main: Main | undefined;
+  readonly #options: ClusterOptions;
+  #starting: Process | undefined;
+  #ports = 1;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.random = new SeededRandom(options.seed);
+    this.machine = new SimMachine(this.random.fork(), options.disk);
+    this.network = new Network(this.scheduler, this.random.fork(), options.network);
+  }
+
+  /** Starts the main worker; it comes up when it has got the store's lock. */
+  startMain(): void {
+    const process = new Process("main", this.scheduler);
+    this.#starting = process;
+    process.after(0, () => void this.#runMain(process));
+  }
+
+  async #runMain(process: Process): Promise<void> {
+    const random = this.random.fork();
+    const store = await this.#open(process, random, true);
+    for (;;) {
+      const outcome = await retried(process, () => store.lockMain("main"));
+      if (outcome.kind === "locked") break;
+      await sleep(process.clock, RETRY_MS);
+    }
+    const control = await retried(process, () =>
+      ControlPlane.open({
+        store,
+        keys: KEYS,
+        clock: process.clock,
+        random,
+        log: silentLogger,
+        adminKey: undefined,
+        workerKey: WORKER_KEY,
+        workerTtlMs: 3_600_000,
+        clientTtlMs: 3_600_000,
+        documentBytesMax: 1 << 20,
+      }));
+    const front = createFront({
+      control,
+      connect: this.network.connectWorkers(process),
+      clock: process.clock,
+      random,
+      log: silentLogger,
+      metrics: NO_METRICS,
+      partitions: store.partitions,
+      cacheBytes: this.#options.cacheBytes,
+      coherence: CoherenceTable.allocate(),
+    });
+    this.#options.mutation?.front?.(front);
+    this.network.listenMain({ process, handler: control.handler });
+    this.main = { process, front, control };
+  }
+
+  /** Kills the main worker, or the one that is starting. */
+  killMain(): void {
+    this.#starting?.kill();
+    this.main?.process.kill();
+    this.main = undefined;
+  }
+
+  /** Starts a worker under an id; an earlier process of that id may still live. */
+  startWorker(id: string): SimWorker {
+    const process = new Process(id, this.scheduler);
+    const started: SimWorker = { id, process, worker: undefined };
+    this.workers.set(id, started);
+    process.after(0, () => void this.#runWorker(started));
+    return started;
+  }
+
+  async #runWorker(started: SimWorker): Promise<void> {
+    const { id, process } = started;
+    const { mutation } = this.#options;
+    const random = this.random.fork();
+    const store = await this.#open(process, random, false);
+    const entities = await retried(process, () => store.openEntities(id));
+    const sealer = mutation?.sealer?.(simSealer("sim")) ?? simSealer("sim");
+    const address = `10.0.0.2:${this.#ports++}`;
+    const session = randomHex(random, 16);
+    const publicKey = random.bytes(16);
+    const secret = new TextEncoder().encode(WORKER_KEY);
+    const worker = new Worker({
+      entities,
+      client: this.network.connectMain(process),
+      identity: {
+        workerId: id,
+        session,
+        publicKey,
+        tags: { grpc_addr: address },
+        storeId: store.id,
+        partitions: store.partitions,
+        prove: (timestampMs) =>
+          Promise.resolve(joinProof({ secret, workerId: id, session, publicKey, timestampMs, storeId: store.id })),
+      },
+      schemas: new CompiledSchemas(),
+      cache: { entriesMax: 16, bytesMax: 1 << 20, ttlMs: 0 },
+      clock: process.clock,
+      random,
+      log: silentLogger,
+      metrics: NO_METRICS,
+      unwrap: () => Promise.resolve(sealer),
+    });
+    mutation?.worker?.(worker);
+    this.network.listenWorker(address, {
+      process,
+      handler: worker.handler,
+      authorize: (token) => worker.membership.authorize(token, (a, b) => a === b),
+    });
+    started.worker = worker;
+    await worker.membership.run().catch(() => process.kill());
+  }
+
+  /** Ends a worker in good order. */
+  async stopWorker(stopping: SimWorker): Promise<void> {
+    await stopping.worker?.leave();
+    stopping.process.kill();
+  }
+
+  /** Power failure: everything stops, and the disk forgets what was not synced. */
+  crashMachine(): void {
+    this.killMain();
+    for (const { process } of this.workers.values()) process.kill();
+    this.machine.crash();
+  }
+
+  async #open(process: Process, random: SeededRandom, create: boolean): Promise<Store> {
+    const plain = simDisk(this.machine, process);
+    const disk = this.#options.mutation?.disk?.(plain) ?? plain;
+    return await retried(process, () =>
+      openDirectoryStore(
+        { root: ROOT, ...(create ? { create: { partitions: this.#options.partitions } } : {}) },
+        { disk, clock: process.clock, random, log: silentLogger },
+      ));
+  }
+}
+
+/** Repeats what the store refuses for now, as an operator's restart policy would. */
+async function retried<T>(process: Process, attempt: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      await sleep(process.clock, RETRY_MS);
+    }
+  }
+}
