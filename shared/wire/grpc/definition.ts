@@ -7,12 +7,22 @@ export class Definition {
   readonly root: protobuf.Root;
 
   constructor() {
-    this.root = protobuf.parse(text, new protobuf.Root(), { keepCase: false }).root;
-    this.root.resolveAll();
+    this.root = parse(false);
   }
 
-  /** A message type by its name in package `deltadb`. */
+  /** A message type by its name in package `deltadb`; its fields are in camel case. */
   type(name: string): protobuf.Type {
     return this.root.lookupType(`deltadb.${name}`);
   }
+
+  /** The definition with the field names of the file, for those who publish it. */
+  published(): protobuf.Root {
+    return parse(true);
+  }
+}
+
+function parse(keepCase: boolean): protobuf.Root {
+  const { root } = protobuf.parse(text, new protobuf.Root(), { keepCase });
+  root.resolveAll();
+  return root;
 }

@@ -8,6 +8,6 @@ export async function serveReflection(server: grpc.Server, definition: Definitio
     import("@grpc/reflection"),
     import("@grpc/proto-loader"),
   ]);
-  const pkg = fromJSON(definition.root.toJSON(), { keepCase: true });
+  const pkg = fromJSON(definition.published().toJSON(), { keepCase: true });
   new ReflectionService(pkg, { services: ["deltadb.MainWorker"] }).addToServer(server as never);
 }
