@@ -10,10 +10,13 @@ const PRODUCT = ["shared", "main_worker", "proc_worker"];
 
 /** What a room of the product may not import from. */
 const CLOSED_TO: Readonly<Record<string, readonly string[]>> = {
-  shared: ["main_worker", "proc_worker", "tests", "bench", "deploy"],
-  main_worker: ["proc_worker", "tests", "bench", "deploy"],
-  proc_worker: ["main_worker", "tests", "bench", "deploy"],
+  shared: ["main_worker", "proc_worker"],
+  main_worker: ["proc_worker"],
+  proc_worker: ["main_worker"],
 };
+
+/** Rooms that only tests may import from. */
+const TEST_ROOMS = ["tests", "bench", "deploy"];
 
 /** Packages that one room keeps to itself. */
 const OWNED_PACKAGES: readonly { pattern: RegExp; room: string; why: string }[] = [
@@ -80,6 +83,7 @@ function importViolation(path: string, specifier: string): string | undefined {
   if (to !== undefined) {
     const toRoom = to.split("/")[0]!;
     if (CLOSED_TO[room]?.includes(toRoom)) return `${room}/ does not import ${toRoom}/`;
+    if (!isTest(path) && TEST_ROOMS.includes(toRoom)) return `${room}/ does not import ${toRoom}/`;
     if (PRODUCT.includes(room) && to.startsWith("outside:")) return "nothing is imported from outside the tree";
     if (PRODUCT.includes(room) && !isTest(path) && /_(?:test|bench)\.tsx?$/.test(to)) {
       return "the product does not import tests";

@@ -45,7 +45,7 @@ Deno.test("the product imports neither tests nor anything outside the tree", () 
   finds("main_worker/a.ts", 'import { x } from "../tests/sim/b.ts";', /does not import tests\//);
   finds("shared/a.ts", 'import { x } from "./b_test.ts";', /does not import tests/);
   finds("shared/a.ts", 'import { x } from "../../elsewhere/b.ts";', /outside the tree/);
-  passes("shared/a_test.ts", 'import { x } from "./b_test.ts";');
+  passes("shared/a_test.ts", 'import { x } from "./b_test.ts"; import { y } from "../tests/tools/needs.ts";');
 });
 
 Deno.test("dependencies are named in deno.json alone", () => {
