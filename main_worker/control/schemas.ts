@@ -1,0 +1,232 @@
+/** Templates: the JSON Schemas by which writes are judged, kept on the store's shelf, where files may also be dropped in. */
+import { createHash } from "node:crypto";
+import { scanDocument } from "../../shared/json/scanner.ts";
+import { SCHEMA_BYTES_MAX, SCHEMAS_MAX, TEMPLATE_POLL_MS, TEMPLATES_BYTES_MAX } from "../../shared/limits.ts";
+import type { Logger } from "../../shared/logging/logger.ts";
+import { NameError, parseSchemaId, type SchemaId } from "../../shared/names.ts";
+import { type Failure, failure } from "../../shared/outcome.ts";
+import { compileSchema } from "../../shared/schema/compile.ts";
+import type { Clock, Timer } from "../../shared/seams/clock.ts";
+import { type Shelf, StorageError } from "../../shared/storage/store.ts";
+import type { Changed, Schemas, Template } from "./control.ts";
+
+/** What {@linkcode SchemaStore.open} needs. */
+export interface SchemaStoreOptions {
+  /** The store's `templates` shelf. */
+  readonly shelf: Shelf;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Hands new schemas to every front; resolves when all have confirmed them. */
+  readonly publish: (schemas: Schemas) => Promise<void>;
+}
+
+/** A template and the shelf's mark of the object that it was read from; `undefined`: not read back since it was put. */
+interface Kept {
+  readonly template: Template;
+  readonly revision: string | undefined;
+}
+
+/** The templates in force. Looks for files that were dropped in or removed until it is closed. */
+export class SchemaStore {
+  readonly #options: SchemaStoreOptions;
+  #kept: ReadonlyMap<SchemaId, Kept> = new Map();
+  #current: Schemas = { revision: 1, templates: new Map() };
+  #last: Promise<unknown> = Promise.resolve();
+  #timer: Timer | undefined;
+  #closed = false;
+  /** Whether the shelf could not be read at the last look: said once, not at each. */
+  #unreadable = false;
+  /** Names on the shelf that are no schema ids, which have been said already. */
+  #strangers: ReadonlySet<string> = new Set();
+
+  private constructor(options: SchemaStoreOptions) {
+    this.#options = options;
+  }
+
+  /** Reads all templates. @throws {StorageError} */
+  static async open(options: SchemaStoreOptions): Promise<SchemaStore> {
+    const store = new SchemaStore(options);
+    await store.#look();
+    store.#schedule();
+    return store;
+  }
+
+  /** An immutable value, replaced as a whole by each change. */
+  get current(): Schemas {
+    return this.#current;
+  }
+
+  /** Stores a template, if it is a valid schema; when it has answered, every front judges by it. */
+  put(id: SchemaId, text: Uint8Array): Promise<Changed<{ created: boolean }>> {
+    return this.#inOrder(async () => {
+      const refused = await this.#refusal(id, text);
+      if (refused !== undefined) return refused;
+      try {
+        await this.#options.shelf.put(id, text);
+      } catch (error) {
+        return storageFailure(error, "stored");
+      }
+      const created = !this.#kept.has(id);
+      const kept = new Map(this.#kept).set(id, { template: { hash: sha256(text), text }, revision: undefined });
+      await this.#replace(kept);
+      return { kind: "done", value: { created } };
+    });
+  }
+
+  /** Removes a template; when it has answered, writes of the id are not judged any more. */
+  delete(id: SchemaId): Promise<Changed<{ existed: boolean }>> {
+    return this.#inOrder(async () => {
+      let existed: boolean;
+      try {
+        existed = await this.#options.shelf.delete(id);
+      } catch (error) {
+        return storageFailure(error, "removed");
+      }
+      if (this.#kept.has(id)) {
+        const kept = new Map(this.#kept);
+        kept.delete(id);
+        await this.#replace(kept);
+        existed = true;
+      }
+      return { kind: "done", value: { existed } };
+    });
+  }
+
+  /** Looks at the shelf now, instead of when it is time. Answers whether anything had changed. */
+  poll(): Promise<boolean> {
+    return this.#inOrder(() => this.#look());
+  }
+
+  /** Looks no more. */
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== undefined) this.#options.clock.clearTimer(this.#timer);
+  }
+
+  /** Why a template is not taken. */
+  async #refusal(id: SchemaId, text: Uint8Array): Promise<Failure | undefined> {
+    if (text.length > SCHEMA_BYTES_MAX) {
+      return failure("too_large", `The schema is larger than ${SCHEMA_BYTES_MAX} bytes`);
+    }
+    const others = [...this.#kept].filter(([other]) => other !== id);
+    if (others.length >= SCHEMAS_MAX) {
+      return failure("bad_request", `There are ${SCHEMAS_MAX} schemas, which is the most; remove some first`);
+    }
+    if (others.reduce((sum, [, { template }]) => sum + template.text.length, text.length) > TEMPLATES_BYTES_MAX) {
+      return failure("too_large", `All schemas together would be larger than ${TEMPLATES_BYTES_MAX} bytes`);
+    }
+    const invalid = await problemOf(text);
+    return invalid === undefined ? undefined : failure("invalid_schema", invalid);
+  }
+
+  /** Reads what is new on the shelf and forgets what is gone. */
+  async #look(): Promise<boolean> {
+    const { shelf, log } = this.#options;
+    const kept = new Map<SchemaId, Kept>();
+    const strangers = new Set<string>();
+    let changed = false;
+    let bytes = 0;
+    for (const { name, revision } of await shelf.list()) {
+      const id = schemaIdOf(name);
+      if (id === undefined) {
+        strangers.add(name);
+        if (!this.#strangers.has(name)) {
+          log.warn("template_ignored", { file: name, reason: "its name is no schema id" });
+        }
+        continue;
+      }
+      const known = this.#kept.get(id);
+      if (known !== undefined && known.revision === revision) {
+        kept.set(id, known);
+        bytes += known.template.text.length;
+        continue;
+      }
+      const text = await shelf.get(name);
+      // Removed since it was listed: the next look will not list it.
+      if (text === undefined) continue;
+      if (known !== undefined && known.template.hash === sha256(text)) {
+        kept.set(id, { template: known.template, revision });
+        bytes += text.length;
+        continue;
+      }
+      const template = await readTemplate(text, kept.size >= SCHEMAS_MAX || bytes + text.length > TEMPLATES_BYTES_MAX);
+      bytes += template.text.length;
+      kept.set(id, { template, revision });
+      changed = true;
+      if (template.invalid !== undefined) log.warn("template_invalid", { schema_id: id, reason: template.invalid });
+      else log.info("template_loaded", { schema_id: id });
+    }
+    for (const id of this.#kept.keys()) {
+      if (kept.has(id)) continue;
+      changed = true;
+      log.info("template_gone", { schema_id: id });
+    }
+    this.#strangers = strangers;
+    if (changed) await this.#replace(kept);
+    else this.#kept = kept;
+    return changed;
+  }
+
+  async #replace(kept: ReadonlyMap<SchemaId, Kept>): Promise<void> {
+    this.#kept = kept;
+    const templates = new Map([...kept].map(([id, { template }]): [SchemaId, Template] => [id, template]));
+    this.#current = { revision: this.#current.revision + 1, templates };
+    await this.#options.publish(this.#current);
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    this.#timer = this.#options.clock.setTimer(() => {
+      this.poll().then(
+        () => this.#unreadable = false,
+        (error) => {
+          if (!this.#unreadable) this.#options.log.warn("templates_unreadable", { error });
+          this.#unreadable = true;
+        },
+      ).finally(() => this.#schedule());
+    }, TEMPLATE_POLL_MS);
+  }
+
+  #inOrder<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(change);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+/** A template from the shelf. What cannot judge is kept with the reason, so that writes are refused and not let through. */
+async function readTemplate(text: Uint8Array, tooMany: boolean): Promise<Template> {
+  const hash = sha256(text);
+  if (text.length > SCHEMA_BYTES_MAX) {
+    return { hash, text: new Uint8Array(0), invalid: `it is larger than ${SCHEMA_BYTES_MAX} bytes` };
+  }
+  if (tooMany) return { hash, text: new Uint8Array(0), invalid: "there are too many schemas, or too large ones" };
+  const invalid = await problemOf(text);
+  return invalid === undefined ? { hash, text } : { hash, text, invalid };
+}
+
+/** Why a text is not a schema that can judge; `undefined`: it is one. */
+function problemOf(text: Uint8Array): string | undefined {
+  const scanned = scanDocument(text);
+  if (!scanned.ok) return scanned.reason;
+  const compiled = compileSchema(text);
+  return compiled.kind === "failed" ? compiled.message : undefined;
+}
+
+function schemaIdOf(name: string): SchemaId | undefined {
+  try {
+    return parseSchemaId(name);
+  } catch (error) {
+    if (error instanceof NameError) return undefined;
+    throw error;
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function storageFailure(error: unknown, what: string): Failure {
+  if (!(error instanceof StorageError)) throw error;
+  return failure("storage_unavailable", `The schema could not be ${what}; try again`);
+}
