@@ -1,0 +1,350 @@
+/**
+ * Entity access of one processing worker in a bucket: an object for each entity, and an acknowledged write is an
+ * acknowledged PUT.
+ *
+ * **Ownership.** A bucket has no locks that end with the process that holds them. Who owns a partition is what the main
+ * worker says, so `take` asks nobody. What keeps two owners from hurting each other, if there should ever be two for a
+ * moment, is that every write names the state that it was decided on: `If-None-Match: *` for an entity that was
+ * absent, `If-Match` for one that was read. Of two writes decided on the same state one is refused (`conflict`), and
+ * its writer reads again and decides again. No acknowledged write is overwritten unseen.
+ *
+ * **A paused owner.** A worker that was stopped (SIGSTOP, a frozen machine) and wakes up may believe for a moment that it
+ * still owns what has been given to another one. `mayWrite` is asked right before each request that changes something,
+ * also before each repetition and after each wait for a turn; it answers from this process's own monotonic clock, so the
+ * woken worker, whose last heartbeat is too old, sends nothing. What remains is a request that had left before the pause,
+ * or is stuck in the network:
+ * - It arrives before the new owner wrote the entity: it is carried out. The new owner may have read the older
+ *   version already and serve that from its cache until its next write to the entity, which is refused, or until the
+ *   entry leaves the cache. Nobody was told that the late write succeeded (its worker's answers are not taken
+ *   any more), so it counts as a write of unknown outcome that takes effect late. The main worker repeats it under
+ *   the same operation id at the new owner, whose conditional write is refused; it reads again and finds it done.
+ * - It arrives after the new owner wrote the entity: its condition does not hold, and it changes nothing.
+ *
+ * **Lost answers.** A PUT whose answer was lost may have been carried out, or may still be. It is repeated under the same
+ * condition, which lets one of them through at most. When the repetition is refused, or there is no time left, the object
+ * is read back: if it is ours, byte for byte (an envelope's random IV makes it unique), it is committed; if another write
+ * of the same version is there, ours was not carried out; otherwise the outcome is unknown and said to be.
+ *
+ * **Services without some conditions** (see `conditions.ts`). Instead of a conditional request the current ETag is
+ * compared right before an unconditional one, which leaves a gap. An unconditional request that was not answered could
+ * still be carried out after a later write to the same name and undo it; so after one that may still be under way the
+ * name takes no write from this process for `S3_DOUBT_MS`. No service that is known needs longer to drop a request.
+ */
+import { readEnvelopeHeader } from "../../crypto/envelope.ts";
+import {
+  S3_DOUBT_MS,
+  S3_DOUBTS_MAX,
+  S3_FLUSH_MS,
+  S3_LIST_KEYS_MAX,
+  S3_OPERATION_MS,
+  S3_READ_BACK_MS,
+} from "../../limits.ts";
+import { type EntityName, type Partition, partitionOf } from "../../names.ts";
+import type { Clock } from "../../seams/clock.ts";
+import {
+  type CommitOutcome,
+  type Entities,
+  type EntitiesStats,
+  type EntityWrite,
+  type Listed,
+  type ListQuery,
+  StorageError,
+  type Stored,
+  type TakeOutcome,
+} from "../store.ts";
+import { type Conditions, spell } from "./conditions.ts";
+import { envelopeKey } from "./layout.ts";
+import { fetchPage } from "./listed.ts";
+import { Maintenance } from "./maintenance.ts";
+import { MetaWriter } from "./meta.ts";
+import type { Condition, ETag, ObjectBody, ObjectClient } from "./object_client.ts";
+import { type Answer, RequestFailure, type RequestKind, type Requests, storageError } from "./requests.ts";
+
+/** What the engine is made of; shared by everything of one store. */
+export interface BucketParts {
+  readonly client: ObjectClient;
+  readonly requests: Requests;
+  readonly clock: Clock;
+  readonly conditions: Conditions;
+  readonly partitions: number;
+  /** Whether this process may still act as the owner of anything; asked right before each request that changes something. */
+  readonly mayWrite: () => boolean;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
+
+/** A change of which some attempt may have been carried out, after `error` ended the efforts to find out. */
+function unknown(error: unknown): StorageError {
+  return new StorageError("unknown", error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** {@linkcode Entities} in a bucket. */
+export class BucketEntities implements Entities {
+  readonly #parts: BucketParts;
+  readonly #taken = new Set<Partition>();
+  /** Names to which an unconditional request may still be under way, and until when (monotonic). */
+  readonly #doubts = new Map<EntityName, number>();
+  readonly #meta: MetaWriter;
+  readonly #maintenance: Maintenance;
+  #closed = false;
+
+  constructor(parts: BucketParts) {
+    this.#parts = parts;
+    this.#meta = new MetaWriter(parts.client, parts.requests, parts.clock, parts.mayWrite);
+    this.#maintenance = new Maintenance(parts, this.#meta, (name) => this.#owns(name));
+  }
+
+  take(partition: Partition): Promise<TakeOutcome> {
+    if (this.#closed) return Promise.resolve({ kind: "unavailable", detail: "the store is closed" });
+    this.#taken.add(partition);
+    this.#maintenance.start();
+    return Promise.resolve({ kind: "taken", recovered: 0 });
+  }
+
+  async release(partition: Partition): Promise<void> {
+    this.#taken.delete(partition);
+    await this.#meta.flush(S3_FLUSH_MS);
+  }
+
+  async read(partition: Partition, name: EntityName): Promise<Stored | undefined> {
+    this.#check(partition);
+    try {
+      const found = await this.#get(name, this.#parts.clock.monotonic() + S3_OPERATION_MS);
+      return found && { envelope: found.bytes, token: found.etag };
+    } catch (error) {
+      throw storageError(error, false);
+    }
+  }
+
+  async commit(write: EntityWrite): Promise<CommitOutcome> {
+    this.#check(write.partition);
+    this.#checkDoubt(write.name);
+    let outcome: CommitOutcome;
+    try {
+      outcome = await (write.envelope === undefined ? this.#delete(write) : this.#put(write, write.envelope));
+    } catch (error) {
+      throw storageError(error, true);
+    }
+    if (outcome.kind === "committed") this.#meta.changed(write.name, write.envelope);
+    return outcome;
+  }
+
+  async list(partition: Partition, query: ListQuery): Promise<Listed[]> {
+    this.#check(partition);
+    return await fetchPage(this.#parts, query, (name) => partitionOf(name, this.#parts.partitions) === partition);
+  }
+
+  counts(partition: Partition): Promise<Map<string, number> | undefined> {
+    this.#check(partition);
+    return Promise.resolve(undefined);
+  }
+
+  stats(): EntitiesStats {
+    return {
+      logBytes: 0,
+      dirtyEntities: 0,
+      dirtyBytes: 0,
+      syncs: 0,
+      syncSecondsTotal: 0,
+      checkpoints: 0,
+      requests: this.#parts.requests.requests,
+      retries: this.#parts.requests.retries,
+    };
+  }
+
+  /** Rebuilds `meta.json` objects that are missing or older than their envelopes, now. */
+  maintain(): Promise<void> {
+    return this.#maintenance.run();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#maintenance.close();
+    await this.#meta.flush(S3_FLUSH_MS);
+    this.#taken.clear();
+    await this.#meta.close();
+  }
+
+  #owns(name: EntityName): boolean {
+    return !this.#closed && this.#taken.has(partitionOf(name, this.#parts.partitions));
+  }
+
+  #check(partition: Partition): void {
+    if (this.#closed || !this.#taken.has(partition)) {
+      throw new StorageError("unavailable", `partition ${partition} is not taken`);
+    }
+  }
+
+  /** Asked right before each request that changes something. */
+  readonly #guard = () => {
+    if (!this.#parts.mayWrite()) {
+      throw new StorageError("unavailable", "this worker has not heard from the main worker for too long to write");
+    }
+  };
+
+  async #get(name: EntityName, deadline: number): Promise<ObjectBody | undefined> {
+    const key = envelopeKey(name);
+    return (await this.#parts.requests.run("get", (signal) => this.#parts.client.get(key, signal), { deadline })).value;
+  }
+
+  /** `undefined` when the service cannot be trusted with the condition that the write needs. */
+  #condition(expected: string | undefined): Condition | undefined {
+    const { create, replace } = this.#parts.conditions;
+    if (expected === undefined) return create ? { ifNoneMatch: true } : undefined;
+    return replace === "none" ? undefined : { ifMatch: spell(expected, replace) };
+  }
+
+  async #put(write: EntityWrite, envelope: Uint8Array): Promise<CommitOutcome> {
+    const key = envelopeKey(write.name);
+    const condition = this.#condition(write.expected);
+    if (condition === undefined) {
+      return await this.#unconditionally(write, "put", async (signal) => {
+        const answer = await this.#parts.client.put(key, envelope, undefined, signal);
+        return answer.kind === "stored" ? answer.etag : undefined;
+      });
+    }
+    const deadline = this.#parts.clock.monotonic() + S3_OPERATION_MS;
+    const request = (signal: AbortSignal) => this.#parts.client.put(key, envelope, condition, signal);
+    let answer: Answer<Awaited<ReturnType<typeof request>>>;
+    try {
+      answer = await this.#parts.requests.run("put", request, {
+        deadline: deadline - S3_READ_BACK_MS,
+        guard: this.#guard,
+      });
+    } catch (error) {
+      if (!(error instanceof RequestFailure) || !error.doubtful) throw error;
+      return await this.#readBack(write, envelope, deadline, error.message);
+    }
+    if (answer.value.kind === "stored") return { kind: "committed", token: answer.value.etag };
+    if (!answer.doubtful) return { kind: "conflict" };
+    return await this.#readBack(write, envelope, deadline, "the answer to the write was lost");
+  }
+
+  /** Finds out what became of a conditional PUT of which some attempt may have been carried out. */
+  async #readBack(
+    write: EntityWrite,
+    envelope: Uint8Array,
+    deadline: number,
+    message: string,
+  ): Promise<CommitOutcome> {
+    const found = await this.#get(write.name, deadline).catch((error) => {
+      throw new StorageError("unknown", message, { cause: error });
+    });
+    if (found !== undefined && sameBytes(found.bytes, envelope)) return { kind: "committed", token: found.etag };
+    if (found !== undefined && write.expected !== undefined) {
+      // Both were decided on the same state, and only one of them can have replaced it.
+      const theirs = readEnvelopeHeader(found.bytes);
+      const ours = readEnvelopeHeader(envelope);
+      if (ours !== undefined && theirs?.version === ours.version) return { kind: "conflict" };
+    }
+    throw new StorageError("unknown", message);
+  }
+
+  async #delete(write: EntityWrite): Promise<CommitOutcome> {
+    const { client, requests, clock, conditions } = this.#parts;
+    const key = envelopeKey(write.name);
+    if (write.expected === undefined) {
+      const found = await this.#etagOf(write.name, clock.monotonic() + S3_OPERATION_MS);
+      return found === undefined ? { kind: "committed", token: undefined } : { kind: "conflict" };
+    }
+    if (!conditions.remove || conditions.replace === "none") {
+      return await this.#unconditionally(write, "delete", async (signal) => {
+        await client.delete(key, undefined, signal);
+        return undefined;
+      });
+    }
+    const ifMatch = spell(write.expected, conditions.replace);
+    const deadline = clock.monotonic() + S3_OPERATION_MS;
+    let message = "the answer to the delete was lost";
+    let doubtful = true;
+    try {
+      const answer = await requests.run("delete", (signal) => client.delete(key, ifMatch, signal), {
+        deadline: deadline - S3_READ_BACK_MS,
+        guard: this.#guard,
+      });
+      if (answer.value === "deleted") return { kind: "committed", token: undefined };
+      doubtful = answer.doubtful;
+    } catch (error) {
+      if (!(error instanceof RequestFailure) || !error.doubtful) throw error;
+      message = error.message;
+    }
+    if (!doubtful) return { kind: "conflict" };
+    const found = await this.#etagOf(write.name, deadline).catch(() => write.expected);
+    if (found === undefined) return { kind: "committed", token: undefined };
+    throw new StorageError("unknown", message);
+  }
+
+  /**
+   * Compares the current ETag with the expected one and sends the request without a condition, until one is answered.
+   * `attempt` answers the new ETag, or `undefined` for a delete.
+   */
+  async #unconditionally(
+    write: EntityWrite,
+    kind: RequestKind,
+    attempt: (signal: AbortSignal) => Promise<ETag | undefined>,
+  ): Promise<CommitOutcome> {
+    const { requests, clock } = this.#parts;
+    const deadline = clock.monotonic() + S3_OPERATION_MS;
+    if (await this.#etagOf(write.name, deadline) !== write.expected) return { kind: "conflict" };
+    /** Attempts of which it is not known whether they were carried out, or still will be. */
+    let open = 0;
+    for (;;) {
+      try {
+        const answer = await requests.run(kind, attempt, {
+          deadline: deadline - S3_READ_BACK_MS,
+          guard: this.#guard,
+          stopWhenDoubtful: true,
+        });
+        return { kind: "committed", token: answer.value };
+      } catch (error) {
+        if (!(error instanceof RequestFailure)) throw open > 0 ? unknown(error) : error;
+        if (!error.doubtful && open === 0) throw error;
+        if (error.doubtful) {
+          open++;
+          this.#doubts.set(write.name, clock.monotonic() + S3_DOUBT_MS);
+        }
+        const state = await this.#stateAfter(write, deadline).catch((failure) => {
+          throw unknown(failure);
+        });
+        if (state.kind === "applied") {
+          // One attempt that is seen to have been carried out is over; of several, others may still be on their way.
+          if (open === 1) this.#doubts.delete(write.name);
+          return { kind: "committed", token: state.etag };
+        }
+        if (state.etag !== write.expected || clock.monotonic() >= deadline - S3_READ_BACK_MS) throw unknown(error);
+      }
+    }
+  }
+
+  async #etagOf(name: EntityName, deadline: number): Promise<ETag | undefined> {
+    const key = envelopeKey(name);
+    const head = await this.#parts.requests.run("head", (signal) => this.#parts.client.head(key, signal), { deadline });
+    return head.value?.etag;
+  }
+
+  /** Whether a change has been carried out, by what is there now. */
+  async #stateAfter(write: EntityWrite, deadline: number): Promise<{ kind: "applied" | "other"; etag: ETag | undefined }> {
+    if (write.envelope === undefined) {
+      const etag = await this.#etagOf(write.name, deadline);
+      return { kind: etag === undefined ? "applied" : "other", etag };
+    }
+    const found = await this.#get(write.name, deadline);
+    const applied = found !== undefined && sameBytes(found.bytes, write.envelope);
+    return { kind: applied ? "applied" : "other", etag: found?.etag };
+  }
+
+  /** @throws {StorageError} while an unconditional request to the name may still be under way */
+  #checkDoubt(name: EntityName): void {
+    if (this.#doubts.size === 0) return;
+    const now = this.#parts.clock.monotonic();
+    if (this.#doubts.size >= S3_DOUBTS_MAX || this.#doubts.has(name)) {
+      for (const [doubted, until] of this.#doubts) if (until <= now) this.#doubts.delete(doubted);
+    }
+    if (this.#doubts.size >= S3_DOUBTS_MAX || this.#doubts.has(name)) {
+      throw new StorageError("unavailable", "an earlier change of this entity has not been answered yet");
+    }
+  }
+}

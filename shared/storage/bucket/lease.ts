@@ -1,0 +1,293 @@
+/**
+ * The right to be the store's one main worker, as a lease: an object that its holder rewrites every third of the
+ * lease's time (Gray and Cheriton 1989).
+ *
+ * Nobody compares the clocks of two machines. The holder counts from the moment before it sent the last renewal that
+ * succeeded, and gives up before the lease's time has passed since then. Somebody who wants to take over watches the
+ * object, and only when its ETag has not changed for a whole lease, by the watcher's own clock, replaces exactly the
+ * state that it watched. The renewal happened before the watcher saw it, so the holder has given up by then.
+ *
+ * **Fencing.** A holder that was paused past its lease finds out before it acts: {@linkcode MainLock.lost} compares
+ * clocks whenever its `aborted` is read, and does not wait for a timer that was paused as well. Writes to the shelves
+ * ask it right before each request (see `shelf.ts`). Time is what the monotonic clock or the wall clock says, whichever
+ * ran further: the monotonic clock of a machine that was suspended may have stood still.
+ */
+import { S3_ATTEMPT_MS, S3_LEASE_MS, S3_OPERATION_MS } from "../../limits.ts";
+import { type Clock, sleep, type Timer } from "../../seams/clock.ts";
+import { type Random, randomHex } from "../../seams/random.ts";
+import { type MainLock, StorageError } from "../store.ts";
+import { type Conditions, spell } from "./conditions.ts";
+import { LEASE_KEY } from "./layout.ts";
+import type { Condition, ETag, ObjectBody, ObjectClient } from "./object_client.ts";
+import { RequestFailure, type Requests, storageError } from "./requests.ts";
+
+/** What a lease needs of its store. */
+export interface LeaseParts {
+  readonly client: ObjectClient;
+  readonly requests: Requests;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly conditions: Conditions;
+}
+
+/** The object's content. */
+interface LeaseRecord {
+  /** For people: host, process id, start time. */
+  readonly holder: string;
+  /** Random for each holding; tells one's own renewals from others' where an answer was lost. */
+  readonly id: string;
+  /** Grows with each renewal, so that each has an ETag of its own. */
+  readonly renewal: number;
+  /** Milliseconds for which the holder counts on it after each renewal. */
+  readonly lease_ms: number;
+  /** Given back: nobody needs to wait. */
+  readonly released: boolean;
+}
+
+/** Share of the lease that the holder does not use: clocks of two machines may run at different speeds. */
+const MARGIN = 0.1;
+const HOLDER_CHARACTERS_MAX = 512;
+/** A record that asks others to wait longer was not written by this program. */
+const LEASE_MS_MAX = 10 * 60_000;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+function parseRecord(bytes: Uint8Array): LeaseRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(bytes));
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { holder, id, renewal, lease_ms, released } = value as Record<string, unknown>;
+  if (typeof holder !== "string" || typeof id !== "string" || typeof renewal !== "number") return undefined;
+  if (typeof lease_ms !== "number" || !(lease_ms > 0) || typeof released !== "boolean") return undefined;
+  return { holder, id, renewal, lease_ms: Math.min(lease_ms, LEASE_MS_MAX), released };
+}
+
+/** Takes the lease, waits for one that may have ended, or says who holds it. @throws {StorageError} */
+export async function takeLease(
+  parts: LeaseParts,
+  holder: string,
+): Promise<{ kind: "locked"; lock: Lease } | { kind: "held"; by: string }> {
+  const id = randomHex(parts.random, 16);
+  const line = holder.slice(0, HOLDER_CHARACTERS_MAX);
+  const record: LeaseRecord = { holder: line, id, renewal: 1, lease_ms: S3_LEASE_MS, released: false };
+  try {
+    for (;;) {
+      const seen = await read(parts);
+      const before = seen && parseRecord(seen.bytes);
+      if (seen !== undefined && before?.released !== true) {
+        // Damaged, or of another program: it is watched like any other.
+        const wait = before?.lease_ms ?? S3_LEASE_MS;
+        if (await changesWithin(parts, seen.etag, wait)) return { kind: "held", by: before?.holder ?? "unknown" };
+      }
+      const started = Instant.now(parts.clock);
+      const taken = await write(parts, record, seen?.etag);
+      if (taken !== undefined) return { kind: "locked", lock: new Lease(parts, record, taken, started) };
+    }
+  } catch (error) {
+    throw storageError(error, false);
+  }
+}
+
+async function read(
+  { client, requests, clock }: LeaseParts,
+  ms: number = S3_OPERATION_MS,
+): Promise<ObjectBody | undefined> {
+  const answer = await requests.run("get", (signal) => client.get(LEASE_KEY, signal), {
+    deadline: clock.monotonic() + ms,
+    lane: "aside",
+  });
+  return answer.value;
+}
+
+/** Watches the object for `ms` from now; `true` as soon as it changes. */
+async function changesWithin(parts: LeaseParts, etag: ETag, ms: number): Promise<boolean> {
+  const started = parts.clock.monotonic();
+  for (;;) {
+    const passed = parts.clock.monotonic() - started;
+    // Read once more after the whole time has passed: what counts is what was there then.
+    await sleep(parts.clock, Math.min(ms / 6, Math.max(ms - passed, 0)));
+    const last = parts.clock.monotonic() - started >= ms;
+    const seen = await read(parts);
+    if (seen === undefined || seen.etag !== etag) {
+      // Gone or given back is not held; the caller looks again and finds that.
+      const record = seen && parseRecord(seen.bytes);
+      return seen !== undefined && record?.released !== true;
+    }
+    if (last) return false;
+  }
+}
+
+/**
+ * Replaces the state `expected` by `record`. The new ETag, or `undefined` when somebody else was faster.
+ * @throws {RequestFailure} no answer, also none about what became of it
+ */
+async function write(
+  parts: LeaseParts,
+  record: LeaseRecord,
+  expected: ETag | undefined,
+  ms: number = S3_OPERATION_MS,
+  signal?: AbortSignal,
+): Promise<ETag | undefined> {
+  const { client, requests, clock, conditions } = parts;
+  const bytes = encoder.encode(JSON.stringify(record) + "\n");
+  const condition: Condition | undefined = expected === undefined
+    ? (conditions.create ? { ifNoneMatch: true } : undefined)
+    : conditions.replace === "none"
+    ? undefined
+    : { ifMatch: spell(expected, conditions.replace) };
+  if (condition === undefined && (await read(parts, ms))?.etag !== expected) return undefined;
+  const answer = await requests.run("put", (cut) => client.put(LEASE_KEY, bytes, condition, cut), {
+    deadline: clock.monotonic() + ms,
+    lane: "aside",
+    ...(signal && { signal }),
+  });
+  if (answer.value.kind === "stored") {
+    if (condition !== undefined) return answer.value.etag;
+    // Without conditions two may have written at once: whoever is there after a moment has it.
+    await sleep(clock, parts.random.unit() * 100 + 100);
+    const after = await read(parts, ms);
+    return after !== undefined && parseRecord(after.bytes)?.id === record.id ? after.etag : undefined;
+  }
+  if (!answer.doubtful) return undefined;
+  // The refused attempt may have been refused because an earlier one, whose answer was lost, was carried out.
+  const seen = await read(parts, ms);
+  const found = seen && parseRecord(seen.bytes);
+  return found?.id === record.id && found.renewal === record.renewal ? seen!.etag : undefined;
+}
+
+/** A moment on both clocks. */
+class Instant {
+  readonly #monotonic: number;
+  readonly #wall: number;
+
+  private constructor(clock: Clock) {
+    this.#monotonic = clock.monotonic();
+    this.#wall = clock.now();
+  }
+
+  static now(clock: Clock): Instant {
+    return new Instant(clock);
+  }
+
+  /** Milliseconds since then, by the clock that ran further. */
+  elapsed(clock: Clock): number {
+    return Math.max(clock.monotonic() - this.#monotonic, clock.now() - this.#wall);
+  }
+}
+
+/** A lease that is held and renewed until it is released or lost. */
+export class Lease implements MainLock {
+  readonly lost: AbortSignal;
+  readonly #parts: LeaseParts;
+  readonly #lost = new AbortController();
+  readonly #stop = new AbortController();
+  #record: LeaseRecord;
+  #etag: ETag;
+  /** Before the last renewal that succeeded was sent. */
+  #renewed: Instant;
+  #timer: Timer | undefined;
+  #renewing: Promise<void>;
+  #released = false;
+  #isLost = false;
+
+  constructor(parts: LeaseParts, record: LeaseRecord, etag: ETag, renewed: Instant) {
+    this.#parts = parts;
+    this.#record = record;
+    this.#etag = etag;
+    this.#renewed = renewed;
+    this.lost = this.#lost.signal;
+    // A paused process runs whatever comes first when it wakes up, not the timer below: so reading tells the truth.
+    const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, "aborted")!.get!;
+    Object.defineProperty(this.lost, "aborted", {
+      configurable: true,
+      get: () => {
+        this.#expired();
+        return aborted.call(this.#lost.signal);
+      },
+    });
+    this.#watch();
+    this.#renewing = this.#renewForever();
+  }
+
+  /** @throws {StorageError} when the lease is lost: the holder must not act as the main worker any more */
+  assertHeld(): void {
+    if (this.#expired()) throw new StorageError("unavailable", "the main worker's lease is lost");
+  }
+
+  async release(): Promise<void> {
+    if (this.#released) return;
+    this.#released = true;
+    this.#stop.abort();
+    await this.#renewing;
+    if (this.#timer !== undefined) this.#parts.clock.clearTimer(this.#timer);
+    if (this.#isLost) return;
+    const record = { ...this.#record, renewal: this.#record.renewal + 1, released: true };
+    // Unanswered: then the next main worker waits for the lease to end.
+    await write(this.#parts, record, this.#etag, S3_ATTEMPT_MS).catch(() => undefined);
+  }
+
+  #expired(): boolean {
+    if (!this.#isLost && !this.#released && this.#left() <= 0) this.#lose("could not be renewed in time");
+    return this.#isLost;
+  }
+
+  #lose(why: string): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    if (this.#timer !== undefined) this.#parts.clock.clearTimer(this.#timer);
+    this.#lost.abort(new StorageError("unavailable", `the main worker's lease ${why}`));
+    this.#stop.abort();
+  }
+
+  /** Milliseconds for which the holder may still act. */
+  #left(): number {
+    return this.#record.lease_ms * (1 - MARGIN) - this.#renewed.elapsed(this.#parts.clock);
+  }
+
+  #watch(): void {
+    const { clock } = this.#parts;
+    if (this.#timer !== undefined) clock.clearTimer(this.#timer);
+    this.#timer = clock.setTimer(() => {
+      if (!this.#expired() && !this.#released) this.#watch();
+    }, Math.max(this.#left(), 1));
+  }
+
+  async #renewForever(): Promise<void> {
+    const { clock } = this.#parts;
+    const signal = this.#stop.signal;
+    let pause = this.#record.lease_ms / 3;
+    for (;;) {
+      await sleep(clock, pause, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      pause = this.#record.lease_ms / 3;
+      const record = { ...this.#record, renewal: this.#record.renewal + 1 };
+      const started = Instant.now(clock);
+      try {
+        const etag = await write(this.#parts, record, this.#etag, Math.min(S3_OPERATION_MS, this.#left()), signal);
+        if (this.#isLost) return;
+        if (etag === undefined) return this.#lose("was taken over by somebody else");
+        this.#record = record;
+        this.#etag = etag;
+        this.#renewed = started;
+        this.#watch();
+      } catch (error) {
+        if (!(error instanceof RequestFailure)) return this.#lose(`could not be renewed: ${error}`);
+        pause = this.#record.lease_ms / 30;
+        if (error.doubtful) await this.#adopt(record);
+      }
+    }
+  }
+
+  /** After a renewal of unknown outcome: the object is ours in its old state, or in the new one, or not any more. */
+  async #adopt(record: LeaseRecord): Promise<void> {
+    const seen = await read(this.#parts, S3_ATTEMPT_MS).catch(() => undefined);
+    const found = seen && parseRecord(seen.bytes);
+    if (seen === undefined || found?.id !== record.id) return;
+    this.#etag = seen.etag;
+    this.#record = { ...this.#record, renewal: Math.max(found.renewal, this.#record.renewal) };
+  }
+}

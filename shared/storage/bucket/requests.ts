@@ -1,0 +1,195 @@
+/**
+ * Repeats requests inside an operation's time: backoff with full jitter, bounded parallelism, slowing down when the
+ * service asks for it, and exact knowledge of whether an earlier attempt may have been carried out.
+ */
+import {
+  S3_ATTEMPT_MS,
+  S3_ATTEMPTS_MAX,
+  S3_BACKOFF_MS_MAX,
+  S3_BACKOFF_MS_MIN,
+  S3_PARALLEL_MAX,
+  S3_WAITING_MAX,
+} from "../../limits.ts";
+import { type Clock, sleep } from "../../seams/clock.ts";
+import type { Random } from "../../seams/random.ts";
+import { StorageError } from "../store.ts";
+import { ObjectError } from "./object_error.ts";
+import { Throttle, type Turn } from "./throttle.ts";
+
+/** Kinds of request, for metrics. */
+export type RequestKind = "get" | "head" | "put" | "delete" | "list" | "create_bucket";
+
+/** Called for what metrics count. */
+export interface RequestHooks {
+  /** An attempt ended. `seconds` without the wait for a turn. */
+  request?(kind: RequestKind, outcome: "ok" | ObjectError["kind"], seconds: number): void;
+  /** Another attempt follows. */
+  retry?(kind: RequestKind, reason: ObjectError["kind"]): void;
+}
+
+/** How one operation's requests are made. */
+export interface RequestOptions {
+  /** On the clock's monotonic scale: no attempt lasts longer. */
+  readonly deadline: number;
+  /** Default: `S3_ATTEMPTS_MAX`. Attempts that were throttled do not count. */
+  readonly attemptsMax?: number;
+  /** No attempt follows one that may have been carried out. */
+  readonly stopWhenDoubtful?: boolean;
+  /** Called right before each attempt; throws when it must not be made any more. */
+  readonly guard?: () => void;
+  /** `aside`: takes no turn from the operations (the lease, probes). Default: `turn`. */
+  readonly lane?: "turn" | "aside";
+  /** Ends the operation early. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a request answered, and whether an attempt before the one that answered may have been carried out too. */
+export interface Answer<T> {
+  readonly value: T;
+  readonly doubtful: boolean;
+}
+
+/** An operation that got no answer. */
+export class RequestFailure extends Error {
+  override name = "RequestFailure";
+  constructor(
+    /** The last attempt's error. */
+    readonly last: ObjectError,
+    /** Whether any attempt may have been carried out, or may still be. */
+    readonly doubtful: boolean,
+  ) {
+    super(last.message, { cause: last });
+  }
+}
+
+const LATE = new DOMException("The operation's time is up", "TimeoutError");
+
+/** The attempt's result, or an `ambiguous` error as soon as its time is up, whether it heeds the signal or not. */
+function endingWith<T>(signal: AbortSignal, attempt: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new ObjectError("ambiguous", "Timeout", "the S3 service did not answer in time"));
+    signal.addEventListener("abort", late, { once: true });
+    attempt.then(resolve, reject).finally(() => signal.removeEventListener("abort", late));
+  });
+}
+
+/** Makes the requests of one store. */
+export class Requests {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #hooks: RequestHooks;
+  readonly throttle = new Throttle(S3_PARALLEL_MAX, S3_WAITING_MAX);
+  #requests = 0;
+  #retries = 0;
+
+  constructor(clock: Clock, random: Random, hooks: RequestHooks = {}) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#hooks = hooks;
+  }
+
+  /** Attempts made so far. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** How many of them were repetitions. */
+  get retries(): number {
+    return this.#retries;
+  }
+
+  /**
+   * Runs `attempt` until it answers, fails for good, or time or attempts are used up.
+   * @throws {RequestFailure} no answer, or none that the guard let it wait for after an attempt that is in doubt
+   * @throws what the guard or the queue throws, when no attempt is in doubt
+   */
+  async run<T>(
+    kind: RequestKind,
+    attempt: (signal: AbortSignal) => Promise<T>,
+    options: RequestOptions,
+  ): Promise<Answer<T>> {
+    const attemptsMax = options.attemptsMax ?? S3_ATTEMPTS_MAX;
+    let doubtful = false;
+    let counted = 0;
+    let last = new ObjectError("unsent", "Busy", "the S3 service is busy: the request's turn did not come in time");
+    for (let round = 0;; round++) {
+      const left = options.deadline - this.#clock.monotonic();
+      if (left <= 0 || options.signal?.aborted) throw new RequestFailure(last, doubtful);
+      try {
+        options.guard?.();
+        const value = await this.#attempt(kind, attempt, options, left);
+        return { value, doubtful };
+      } catch (error) {
+        if (error === LATE) throw new RequestFailure(last, doubtful);
+        if (!(error instanceof ObjectError)) {
+          if (doubtful) throw new RequestFailure(last, true);
+          throw error;
+        }
+        last = error;
+        doubtful ||= error.kind === "ambiguous";
+        if (error.kind !== "throttled") counted++;
+        const enough = counted >= attemptsMax || (doubtful && options.stopWhenDoubtful === true);
+        if (!error.repeatable || enough) throw new RequestFailure(last, doubtful);
+      }
+      const backoff = Math.min(S3_BACKOFF_MS_MAX, S3_BACKOFF_MS_MIN * 2 ** Math.min(round, 16));
+      const pause = S3_BACKOFF_MS_MIN / 2 + this.#random.unit() * backoff;
+      if (this.#clock.monotonic() + pause >= options.deadline) throw new RequestFailure(last, doubtful);
+      await sleep(this.#clock, pause, options.signal).catch(() => undefined);
+      this.#retries++;
+      this.#hooks.retry?.(kind, last.kind);
+    }
+  }
+
+  async #attempt<T>(
+    kind: RequestKind,
+    attempt: (signal: AbortSignal) => Promise<T>,
+    options: RequestOptions,
+    leftMs: number,
+  ): Promise<T> {
+    const controller = new AbortController();
+    const onAbort = () => controller.abort(LATE);
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    let timer = this.#clock.setTimer(onAbort, leftMs);
+    let turn: Turn | undefined;
+    let outcome: "ok" | "failed" | "throttled" = "failed";
+    try {
+      if (options.lane !== "aside") {
+        turn = this.throttle.tryTake();
+        if (turn === undefined) {
+          turn = await this.throttle.wait(controller.signal);
+          // The wait may have been long enough for the guard's answer to change.
+          options.guard?.();
+        }
+      }
+      this.#requests++;
+      const started = this.#clock.monotonic();
+      this.#clock.clearTimer(timer);
+      timer = this.#clock.setTimer(onAbort, Math.min(S3_ATTEMPT_MS, options.deadline - started));
+      try {
+        const value = await endingWith(controller.signal, attempt(controller.signal));
+        outcome = "ok";
+        this.#hooks.request?.(kind, "ok", (this.#clock.monotonic() - started) / 1000);
+        return value;
+      } catch (error) {
+        if (!(error instanceof ObjectError)) throw error;
+        if (error.kind === "throttled") outcome = "throttled";
+        this.#hooks.request?.(kind, error.kind, (this.#clock.monotonic() - started) / 1000);
+        throw error;
+      }
+    } finally {
+      this.#clock.clearTimer(timer);
+      options.signal?.removeEventListener("abort", onAbort);
+      if (turn !== undefined) this.throttle.done(turn, outcome);
+    }
+  }
+}
+
+/** A failed operation as the store's callers know it. `write`: whether it would have changed something. */
+export function storageError(error: unknown, write: boolean): StorageError {
+  if (error instanceof StorageError) return error;
+  if (error instanceof RequestFailure) {
+    const reason = write && error.doubtful ? "unknown" : error.last.code === "TooLarge" ? "corrupt" : "unavailable";
+    return new StorageError(reason, error.message, { cause: error });
+  }
+  throw error;
+}
