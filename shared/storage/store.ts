@@ -12,12 +12,13 @@ export class StorageError extends Error {
   override name = "StorageError";
   /**
    * `configuration`: will not work until somebody changes something (start-up error).
+   * `missing`: there is no store yet; the main worker makes it.
    * `unavailable`: may work again (full disk, unreachable service); nothing was changed by the failed operation.
    * `unknown`: may work again; whether the failed write took effect is not known.
    * `corrupt`: stored data is damaged; the message names the file or object.
    */
   constructor(
-    readonly reason: "configuration" | "unavailable" | "unknown" | "corrupt",
+    readonly reason: "configuration" | "missing" | "unavailable" | "unknown" | "corrupt",
     message: string,
     options?: ErrorOptions,
   ) {
