@@ -83,13 +83,18 @@ export class CountedMetric {
     );
   }
 
+  /** The cell of these labels, to be kept where the path is hot. */
+  cell(...labels: readonly string[]): CounterCell {
+    return this.#series.get(...labels);
+  }
+
   add(amount: number, ...labels: readonly string[]): void {
     this.#series.get(...labels).value += amount;
   }
 }
 
 /** Observations of one series. */
-class HistogramCell {
+export class HistogramCell {
   readonly #bounds: readonly number[];
   /** Observations by bucket, not added up; the last is for those beyond every bound. */
   readonly counts: Float64Array;
@@ -131,9 +136,40 @@ export class HistogramMetric {
       }));
   }
 
+  /** The cell of these labels, to be kept where the path is hot. */
+  cell(...labels: readonly string[]): HistogramCell {
+    return this.#series.get(...labels);
+  }
+
   observe(value: number, ...labels: readonly string[]): void {
     this.#series.get(...labels).observe(value);
   }
+}
+
+/**
+ * Counts a request or an operation by its kind and its result, and its time by its kind. It keeps the cells by kind and
+ * result: two look-ups in small maps, no string is made.
+ */
+export function countByResult<Result extends string | number>(
+  results: CountedMetric,
+  durations: HistogramMetric,
+  ...labels: readonly string[]
+): (kind: string, result: Result, seconds?: number) => void {
+  const kinds = new Map<string, { readonly results: Map<Result, CounterCell>; readonly duration: HistogramCell }>();
+  return (kind, result, seconds) => {
+    let cells = kinds.get(kind);
+    if (cells === undefined) {
+      cells = { results: new Map(), duration: durations.cell(...labels, kind) };
+      if (kinds.size < METRIC_SERIES_MAX) kinds.set(kind, cells);
+    }
+    let cell = cells.results.get(result);
+    if (cell === undefined) {
+      cell = results.cell(...labels, kind, String(result));
+      if (cells.results.size < METRIC_SERIES_MAX) cells.results.set(result, cell);
+    }
+    cell.value += 1;
+    if (seconds !== undefined) cells.duration.observe(seconds);
+  };
 }
 
 /** A counter or a gauge whose value somebody else keeps; absent until it has a source. */

@@ -4,7 +4,7 @@ import type { Clock } from "../seams/clock.ts";
 import type { EntitiesStats } from "../storage/store.ts";
 import type { CacheFigures } from "../wire/messages.ts";
 import { FRONT_FAMILIES, MAIN_FAMILIES, WORKER_FAMILIES } from "./families.ts";
-import { makeInstruments, type Sample, type Source } from "./instruments.ts";
+import { countByResult, makeInstruments, type Sample, type Source } from "./instruments.ts";
 import { collectProcess, watchEventLoop } from "./process.ts";
 
 /** Parts that can be asked, by the name of the metric without its prefix. */
@@ -115,10 +115,7 @@ function frontFaces(
   metrics.watchers.from(() => watchers);
   return {
     rest: {
-      request(operation, status, seconds) {
-        metrics.requests_total.add(1, "rest", operation, String(status));
-        metrics.request_duration_seconds.observe(seconds, "rest", operation);
-      },
+      request: countByResult<number>(metrics.requests_total, metrics.request_duration_seconds, "rest"),
       credentialRefused: () => metrics.credentials_refused_total.add(1),
       sessionIssued: () => metrics.sessions_issued_total.add(1),
       watchers(count) {
@@ -126,10 +123,7 @@ function frontFaces(
       },
     },
     grpc: {
-      request(operation, status, seconds) {
-        metrics.requests_total.add(1, "grpc", operation, status);
-        metrics.request_duration_seconds.observe(seconds, "grpc", operation);
-      },
+      request: countByResult<string>(metrics.requests_total, metrics.request_duration_seconds, "grpc"),
       credentialRefused: () => metrics.credentials_refused_total.add(1),
     },
     dispatcher: {
@@ -219,10 +213,7 @@ export function createWorkerMetrics(registry: Registry, options: ProgramOptions)
       retry: (kind, reason) => metrics.s3_retries_total.add(1, kind, reason),
     },
     executor: {
-      operation(kind, status, seconds) {
-        metrics.operations_total.add(1, kind, status);
-        if (seconds !== undefined) metrics.operation_duration_seconds.observe(seconds, kind);
-      },
+      operation: countByResult<string>(metrics.operations_total, metrics.operation_duration_seconds),
       encryption(direction, ok) {
         metrics.encryption_operations_total.add(1, direction);
         if (!ok) metrics.encryption_failures_total.add(1, direction);
