@@ -15,7 +15,7 @@ import { type Address, formatAddress, nobodyListens, parseAddress } from "./addr
 import { failureOfStatus, WireError } from "./errors.ts";
 import type { MessageCodec } from "./message_codec.ts";
 import type { Method } from "./methods.ts";
-import { clientCredentials, type TlsSource } from "./tls.ts";
+import { clientTls, type TlsSource } from "./tls.ts";
 
 /** How to reach a server. */
 export interface ChannelOptions {
@@ -43,7 +43,8 @@ export class Channel {
     grpc.setLogVerbosity(grpc.logVerbosity.NONE);
     this.#address = parseAddress(address);
     this.#token = token;
-    this.#client = new grpc.Client(formatAddress(this.#address), clientCredentials(options.tls), {
+    const tls = clientTls(options.tls, this.#address.host, options.serverName);
+    this.#client = new grpc.Client(formatAddress(this.#address), tls.credentials, {
       "grpc.max_send_message_length": options.messageBytesMax,
       "grpc.max_receive_message_length": options.messageBytesMax + GRPC_ANSWER_EXTRA_BYTES,
       "grpc.keepalive_time_ms": GRPC_KEEPALIVE_MS,
@@ -59,7 +60,7 @@ export class Channel {
       // A shared connection would make a new client wait for the back-off of an old one.
       "grpc.use_local_subchannel_pool": 1,
       "grpc-node.flow_control_window": options.messageBytesMax,
-      ...(options.serverName !== undefined && { "grpc.ssl_target_name_override": options.serverName }),
+      ...tls.options,
     });
   }
 

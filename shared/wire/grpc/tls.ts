@@ -1,6 +1,9 @@
 /** TLS for both sides of a connection, from PEM texts that may be replaced while the program runs. */
 import { Buffer } from "node:buffer";
-import { createSecureContext } from "node:tls";
+// deno-lint-ignore deltadatabase/boundaries -- certificates are looked at here; nothing is encrypted
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import grpc from "@grpc/grpc-js";
 
 /** PEM texts. */
@@ -53,7 +56,8 @@ export class TlsSource {
       const wrapper = () => listener(update() as never);
       wrappers.set(listener, wrapper);
       this.#listeners.add(wrapper);
-      wrapper();
+      // grpc-js has not finished to register the listener when it hands it over.
+      queueMicrotask(() => wrappers.get(listener) === wrapper && wrapper());
     };
     const remove = (listener: Listener) => {
       this.#listeners.delete(wrappers.get(listener)!);
@@ -79,11 +83,23 @@ function check(material: TlsMaterial): void {
   const { certificate, privateKey, authority } = material;
   if (!certificate !== !privateKey) throw new TlsError("a certificate and its private key are needed together");
   if (!certificate && !authority) throw new TlsError("neither a certificate nor an authority is given");
+  // Deno looks at none of this before the first handshake, and files that are being replaced are read half old, half new.
   try {
-    createSecureContext({ cert: certificate, key: privateKey, ca: authority });
+    if (certificate) {
+      const [own] = certificates(certificate);
+      if (!own!.checkPrivateKey(createPrivateKey(privateKey!))) throw new Error("the private key is another one's");
+    }
+    if (authority) certificates(authority);
   } catch (error) {
     throw new TlsError(`the TLS files cannot be used: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** The certificates of a PEM text, at least one. @throws {Error} when one cannot be read. */
+function certificates(pem: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  if (blocks === null) throw new Error("there is no certificate in PEM format");
+  return blocks.map((block) => new X509Certificate(block));
 }
 
 /** Credentials of a server. With an authority, only callers with a certificate of it are let in. */
@@ -95,12 +111,26 @@ export function serverCredentials(tls: TlsSource | undefined): grpc.ServerCreden
   return grpc.experimental.createCertificateProviderServerCredentials(provider, mutual ? provider : null, mutual);
 }
 
-/** Credentials of a client. */
-export function clientCredentials(tls: TlsSource | undefined): grpc.ChannelCredentials {
-  if (tls === undefined) return grpc.ChannelCredentials.createInsecure();
+/** The name in the handshake where there is none to say: an IP address may not stand there. */
+const NAMELESS = "deltadatabase.invalid";
+
+/** What makes a client speak TLS: its credentials, and the options that belong to them. */
+export interface ClientTls {
+  readonly credentials: grpc.ChannelCredentials;
+  readonly options: grpc.ChannelOptions;
+}
+
+/** TLS of a client that dials `host` and expects a certificate for `serverName`, or for the host without one. */
+export function clientTls(tls: TlsSource | undefined, host: string, serverName: string | undefined): ClientTls {
+  if (tls === undefined) return { credentials: grpc.ChannelCredentials.createInsecure(), options: {} };
   const provider = tls.provider();
-  return grpc.experimental.createCertificateProviderChannelCredentials(
-    provider,
-    tls.material.certificate ? provider : null,
-  );
+  const expected = serverName ?? host;
+  return {
+    credentials: grpc.experimental.createCertificateProviderChannelCredentials(
+      provider,
+      tls.material.certificate ? provider : null,
+      { checkServerIdentity: (_, certificate) => checkServerIdentity(expected, certificate) },
+    ),
+    options: { "grpc.ssl_target_name_override": isIP(expected) ? NAMELESS : expected },
+  };
 }
