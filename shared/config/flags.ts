@@ -57,8 +57,10 @@ export type Parsed<Table extends FlagTable> =
     readonly effective: readonly EffectiveFlag[];
   };
 
-/** Reads a variable of the environment. */
-export type Environment = (name: string) => string | undefined;
+/** The environment: `Deno.env`, or a map in a test. */
+export interface Environment {
+  get(name: string): string | undefined;
+}
 
 /** The variable of a flag: `grpc-addr` → `GRPC_ADDR`. */
 export function variableName(flag: string): string {
@@ -152,7 +154,7 @@ function parseValue(label: string, flag: Flag, text: string): unknown {
  *
  * ```ts
  * const table = { port: { kind: count(0, 65535), default: "80", group: "Network", help: "where to listen" } } as const;
- * parseFlags(table, ["-port=81"], () => undefined); // { kind: "values", values: { port: 81 }, … }
+ * parseFlags(table, ["-port=81"], Deno.env); // { kind: "values", values: { port: 81 }, … }
  * ```
  *
  * @throws {ConfigError} for an unknown flag, a missing or bad value, or anything that is not a flag.
@@ -170,7 +172,7 @@ export function parseFlags<const Table extends FlagTable>(
     const onLine = given.get(name);
     const variable = variableName(name);
     // White space around a variable is an accident of files and shells. A flag that is there but empty asks for the default.
-    const inEnvironment = onLine === undefined ? env(variable)?.trim() : undefined;
+    const inEnvironment = onLine === undefined ? env.get(variable)?.trim() : undefined;
     const source: FlagSource = onLine ? "flag" : inEnvironment ? "environment" : "default";
     const text = onLine || inEnvironment || flag.default;
     const label = source === "environment" ? variable : `-${name}`;

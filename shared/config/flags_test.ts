@@ -11,17 +11,17 @@ const table = {
   "admin-key": { kind: credential, secret: true, absent: "none", group: "Security", help: "The credential." },
 } as const satisfies FlagTable;
 
-const noEnvironment = () => undefined;
+const noEnvironment = new Map<string, string>();
 
 function read(args: string[], env: Record<string, string> = {}) {
-  const parsed = parseFlags(table, args, (name) => env[name]);
+  const parsed = parseFlags(table, args, new Map(Object.entries(env)));
   assert.ok(parsed.kind === "values");
   return parsed;
 }
 
 function refusal(args: string[], env: Record<string, string> = {}): string {
   try {
-    parseFlags(table, args, (name) => env[name]);
+    parseFlags(table, args, new Map(Object.entries(env)));
   } catch (error) {
     assert.ok(error instanceof ConfigError);
     assert.ok(!error.message.includes("\n"), "one line");
@@ -144,7 +144,7 @@ Deno.test("flags: any command line gives values, help or a ConfigError of one li
   fc.assert(
     fc.property(fc.array(argument, { maxLength: 6 }), fc.dictionary(names.map(variableName), texts), (args, env) => {
       try {
-        parseFlags(table, args, (name) => Object.hasOwn(env, name) ? env[name] : undefined);
+        parseFlags(table, args, new Map(Object.entries(env)));
       } catch (error) {
         assert.ok(error instanceof ConfigError, String(error));
         assert.ok(!error.message.includes("\n"));

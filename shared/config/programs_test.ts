@@ -7,13 +7,13 @@ import { type ProcWorkerConfig, procWorkerFlags, readProcWorkerCommand } from ".
 const KEY = "0123456789abcdef".repeat(4);
 
 function main(args: string[], env: Record<string, string> = {}): MainWorkerConfig {
-  const command = readMainWorkerCommand(args, (name) => env[name]);
+  const command = readMainWorkerCommand(args, new Map(Object.entries(env)));
   assert.ok(command.kind === "config");
   return command.config;
 }
 
 function proc(args: string[], env: Record<string, string> = {}): ProcWorkerConfig {
-  const command = readProcWorkerCommand(args, (name) => env[name], () => "host-1");
+  const command = readProcWorkerCommand(args, new Map(Object.entries(env)), () => "host-1");
   assert.ok(command.kind === "config");
   return command.config;
 }
@@ -130,8 +130,8 @@ Deno.test("flags that the programs share mean the same in both", () => {
 });
 
 Deno.test("help of both programs names every flag", () => {
-  const mainHelp = readMainWorkerCommand(["-h"], () => undefined);
-  const procHelp = readProcWorkerCommand(["--help"], () => undefined, () => assert.fail("not needed for the help"));
+  const mainHelp = readMainWorkerCommand(["-h"], new Map());
+  const procHelp = readProcWorkerCommand(["--help"], new Map(), () => assert.fail("not needed for the help"));
   assert.ok(mainHelp.kind === "help" && procHelp.kind === "help");
   for (const name of Object.keys(mainWorkerFlags)) assert.ok(mainHelp.text.includes(`  -${name}`), name);
   for (const name of Object.keys(procWorkerFlags)) assert.ok(procHelp.text.includes(`  -${name}`), name);

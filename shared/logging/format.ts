@@ -3,6 +3,7 @@
  * Whatever a field holds, a record is one line of bounded length, so that no field can forge another line.
  */
 import { getAnsiColorFormatter, getTextFormatter, type LogRecord, type TextFormatter } from "@logtape/logtape";
+import type { Environment } from "../config/flags.ts";
 import { LOG_LINE_BYTES_MAX } from "../limits.ts";
 import type { SafeValue } from "./fields.ts";
 
@@ -92,8 +93,8 @@ export function textFormatter(colour: boolean): TextFormatter {
 }
 
 /** Whether lines for people are coloured: on a terminal, unless `NO_COLOR` is set; elsewhere only with `FORCE_COLOR`. */
-export function wantsColour(isTerminal: boolean, env: (name: string) => string | undefined): boolean {
-  if (env("NO_COLOR")) return false;
-  const force = env("FORCE_COLOR");
-  return force ? force !== "0" : isTerminal && env("TERM") !== "dumb";
+export function wantsColour(isTerminal: boolean, env: Environment): boolean {
+  if (env.get("NO_COLOR")) return false;
+  const force = env.get("FORCE_COLOR");
+  return force ? force !== "0" : isTerminal && env.get("TERM") !== "dumb";
 }

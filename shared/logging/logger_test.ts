@@ -294,7 +294,7 @@ Deno.test("text for people: time, level, component, event, fields", () => {
 });
 
 Deno.test("colour: on a terminal, unless NO_COLOR is set; elsewhere on demand", () => {
-  const env = (values: Record<string, string>) => (name: string) => values[name];
+  const env = (values: Record<string, string>) => new Map(Object.entries(values));
   assert.equal(wantsColour(true, env({})), true);
   assert.equal(wantsColour(false, env({})), false);
   assert.equal(wantsColour(true, env({ NO_COLOR: "1", FORCE_COLOR: "1" })), false);

@@ -85,7 +85,7 @@ export const FRONT_FAMILIES = {
     buckets: LATENCY_SECONDS,
     help: "Time from a request's arrival to its answer.",
   },
-  requests_active: { type: "gauge", help: "Requests that are being answered now, watches not counted." },
+  active_requests: { type: "gauge", help: "Requests that are being answered now, watches not counted." },
   watchers: { type: "gauge", help: "Open watches." },
   credentials_refused_total: { type: "counter", help: "Requests whose credential was missing, bad or not enough." },
   sessions_issued_total: { type: "counter", help: "Session tokens given to clients." },
@@ -160,7 +160,7 @@ export const WORKER_FAMILIES = {
     buckets: LATENCY_SECONDS,
     help: "Time from an operation's start at its owner to its result.",
   },
-  operations_active: { type: "gauge", help: "Operations under way." },
+  active_operations: { type: "gauge", help: "Operations under way." },
   encryption_operations_total: { type: "counter", labels: ["direction"], help: "Envelopes sealed and opened." },
   encryption_failures_total: {
     type: "counter",

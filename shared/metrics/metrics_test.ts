@@ -59,7 +59,7 @@ async function everything(): Promise<{ main: string; worker: string }> {
   main.s3.retry("put", "throttled");
   main.askCache(() => cacheFigures, 1_024);
   main.ask({
-    requests_active: () => 1,
+    active_requests: () => 1,
     batches_in_flight: () => [[2, "proc-1"]],
     queue_operations: () => [[5, "proc-1"], [0, "proc-2"]],
     queue_bytes: () => [[512, "proc-1"]],
@@ -94,7 +94,7 @@ async function everything(): Promise<{ main: string; worker: string }> {
     retries: 0,
   }));
   worker.ask({
-    operations_active: () => 0,
+    active_operations: () => 0,
     compiled_schemas: () => 1,
     partitions_owned: () => 32,
     partitions_failing: () => 0,
