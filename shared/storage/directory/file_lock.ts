@@ -1,0 +1,115 @@
+/** An exclusive lock on a lock file of the store, with the content that its holder keeps there. */
+import { StorageError } from "../store.ts";
+import { type Disk, DiskError, type LockFile } from "./disk.ts";
+import { decodeLockContent, encodeLockContent, type LockContent, NEW_CONTENT, SLOT_BYTES } from "./lock_content.ts";
+
+const CONTENT_BYTES = 2 * SLOT_BYTES;
+
+/** `held`: another open file has the lock; `by` is its holder's line. */
+export type FileLockOutcome = { readonly kind: "locked"; readonly lock: FileLock } | {
+  readonly kind: "held";
+  readonly by: string;
+};
+
+/** A lock that is held until {@linkcode FileLock.close}, or until the process dies. */
+export class FileLock {
+  readonly #file: LockFile;
+  #generation: number;
+
+  private constructor(
+    readonly path: string,
+    file: LockFile,
+    /** What the file said when the lock was had; `undefined`: it was missing, or nothing in it was whole. */
+    readonly found: LockContent | undefined,
+  ) {
+    this.#file = file;
+    this.#generation = found?.generation ?? 0;
+  }
+
+  /** Tries to take the lock; makes the file durably when somebody removed it. @throws {DiskError} */
+  static async tryLock(disk: Disk, path: string): Promise<FileLockOutcome> {
+    let created = false;
+    let file = await disk.openLock(path);
+    if (file === undefined) {
+      created = await createLockFile(disk, path);
+      await disk.syncDirectory(path.slice(0, path.lastIndexOf("/")));
+      file = await disk.openLock(path);
+      if (file === undefined) throw new DiskError("missing", `${path}: disappeared`);
+    }
+    try {
+      if (!await file.tryLock()) {
+        const content = decodeLockContent(await file.read(CONTENT_BYTES));
+        file.close();
+        return { kind: "held", by: content?.holder || "another process" };
+      }
+      if (!await file.isCurrent()) throw new DiskError("busy", `${path}: somebody replaced the lock file`);
+      const found = created ? undefined : decodeLockContent(await file.read(CONTENT_BYTES));
+      return { kind: "locked", lock: new FileLock(path, file, found) };
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** Replaces the content durably; a crash leaves the old or the new one. @throws {DiskError} */
+  async write(content: Omit<LockContent, "generation">): Promise<void> {
+    const { offset, bytes } = encodeLockContent({ ...content, generation: this.#generation + 1 });
+    // Not counted when it fails: the next try goes to the same slot again, because the other one is whole for sure.
+    await this.#file.write(offset, bytes);
+    this.#generation++;
+  }
+
+  /** Gives the lock back. */
+  close(): void {
+    this.#file.close();
+  }
+}
+
+/** Makes an empty lock file; `false` when there was one. Durable after the directory was synced. @throws {DiskError} */
+export async function createLockFile(disk: Disk, path: string): Promise<boolean> {
+  try {
+    (await disk.createFile(path)).close();
+    return true;
+  } catch (error) {
+    if (error instanceof DiskError && error.code === "exists") return false;
+    throw error;
+  }
+}
+
+/**
+ * What a lock file durably says, without its lock; `undefined` when it says nothing whole, as a missing one.
+ * @throws {DiskError}
+ */
+export async function readLockContent(disk: Disk, path: string): Promise<LockContent | undefined> {
+  const file = await disk.openLock(path);
+  if (file === undefined) return undefined;
+  try {
+    await file.sync();
+    return decodeLockContent(await file.read(CONTENT_BYTES));
+  } finally {
+    file.close();
+  }
+}
+
+/**
+ * Checks that the file system keeps a second lock out, by trying one on a file that is locked.
+ * @throws {StorageError} `configuration` when it does not.
+ */
+export async function probeExclusion(disk: Disk, path: string): Promise<void> {
+  const second = await disk.openLock(path);
+  if (second === undefined) throw new DiskError("missing", `${path}: disappeared`);
+  try {
+    if (!await second.tryLock()) return;
+  } finally {
+    second.close();
+  }
+  throw new StorageError(
+    "configuration",
+    `the file system of ${path} let the file be locked twice; a store needs one where flock excludes (ext4, XFS, NFSv4)`,
+  );
+}
+
+/** @see {@linkcode LockContent} of a lock that was given back with everything in the table. */
+export function cleanContent(settled: number | undefined): Omit<LockContent, "generation"> {
+  return { ...NEW_CONTENT, settled };
+}

@@ -1,0 +1,354 @@
+/** A partition that this process owns: its table, and over it the changes that wait for a checkpoint. */
+import { CHECKPOINT_STEP_BYTES_MAX, CHECKPOINT_STEP_ROWS_MAX } from "../../limits.ts";
+import { type EntityName } from "../../names.ts";
+import { type Clock, sleep } from "../../seams/clock.ts";
+import { type Listed, type ListQuery, StorageError } from "../store.ts";
+import { DirtyMap } from "./dirty_map.ts";
+import { HEAD_BYTES, type PartitionTable, schemaPrefixOf, type TableChange } from "./disk.ts";
+import { cleanContent, type FileLock } from "./file_lock.ts";
+import { type RecoveredPartition } from "./recovery.ts";
+import { runtimeError } from "./storage_errors.ts";
+
+/** Greater than every character of a storage name. */
+const AFTER_NAMES = "\u007f";
+const LIST_STEP_ROWS = 256;
+const LIST_STEP_BYTES = 1024 * 1024;
+
+/** How a checkpoint spaces its transactions out, so that requests come through between them. */
+export type Pace = "in_background" | "at_once";
+
+/** Everything of one owned partition. The engine around it makes writes durable before it calls `write`. */
+export class OwnedPartition {
+  readonly #table: PartitionTable;
+  readonly #lock: FileLock;
+  readonly #clock: Clock;
+  readonly #writer: string;
+  readonly #holder: string;
+  /** By schema prefix; `undefined` after a recovery, until a checkpoint: to look each recovered name up takes too long. */
+  #counts: Map<string, number> | undefined;
+  #current = new DirtyMap();
+  /** What a checkpoint is writing; `#current` lies over it. */
+  #frozen: DirtyMap | undefined;
+  #frozenSequence = 0;
+  /** Sequence of the newest record that can be read. */
+  #visibleSequence: number;
+  #appliedSequence: number;
+  #turn: Promise<unknown> = Promise.resolve();
+  #inherited: boolean;
+  #closed = false;
+
+  /** The next record's sequence. */
+  nextSequence: number;
+  /** Commits that were accepted and are not answered yet. */
+  pending = 0;
+  /** Resolves the wait for the last pending commit. */
+  onIdle: (() => void) | undefined;
+  /** Accepts commits; ends when the partition is being released. */
+  open = true;
+
+  constructor(
+    readonly index: number,
+    parts: {
+      table: PartitionTable;
+      lock: FileLock;
+      clock: Clock;
+      writer: string;
+      holder: string;
+      /** Whether the lock file names other writers, or an earlier ownership of this one. */
+      inherited: boolean;
+    },
+  ) {
+    this.#table = parts.table;
+    this.#lock = parts.lock;
+    this.#clock = parts.clock;
+    this.#writer = parts.writer;
+    this.#holder = parts.holder;
+    this.#inherited = parts.inherited;
+    this.#counts = parts.table.counts();
+    this.#appliedSequence = this.#visibleSequence = parts.table.appliedSequence;
+    this.nextSequence = this.#visibleSequence + 1;
+  }
+
+  get appliedSequence(): number {
+    return this.#appliedSequence;
+  }
+
+  get dirtyEntities(): number {
+    return this.#current.size + (this.#frozen?.size ?? 0);
+  }
+
+  get dirtyBytes(): number {
+    return this.#current.bytes + (this.#frozen?.bytes ?? 0);
+  }
+
+  /** Whether a checkpoint has something to do: changes to write, or earlier writers to take off the lock file. */
+  get needsCheckpoint(): boolean {
+    return this.#inherited || this.#current.size > 0 || this.#frozen !== undefined;
+  }
+
+  /**
+   * Takes over what earlier owners acknowledged and did not checkpoint. Returns how many entities that changes.
+   * @throws {StorageError} `corrupt` when records are missing between the table and the newest one.
+   */
+  recover(logs: readonly RecoveredPartition[]): number {
+    const applied = this.#appliedSequence;
+    let last = applied;
+    const ranges = logs.flatMap((log) => log.ranges).filter((range) => range.last > applied);
+    for (const range of ranges.sort((a, b) => a.first - b.first)) {
+      if (Math.max(range.first, applied + 1) !== last + 1) {
+        throw new StorageError(
+          "corrupt",
+          `partition ${this.index}: the logs go on with change ${range.first} after change ${last}; nothing was changed`,
+        );
+      }
+      last = range.last;
+    }
+    const newest = new Map<string, { sequence: number; envelope: Uint8Array | undefined }>();
+    for (const log of logs) {
+      for (const [name, record] of log.newest) {
+        if (record.sequence > applied && record.sequence > (newest.get(name)?.sequence ?? 0)) newest.set(name, record);
+      }
+    }
+    if (newest.size > 0) this.#counts = undefined;
+    for (const [name, { envelope }] of newest) this.#current.set(name, envelope);
+    this.#visibleSequence = last;
+    this.nextSequence = last + 1;
+    return newest.size;
+  }
+
+  /** What is durably there under a name. */
+  read(name: string): Uint8Array | undefined {
+    const dirty = this.#dirty(name);
+    return dirty === undefined ? this.#table.get(name) : dirty.envelope;
+  }
+
+  /** Whether the table holds an entity that is to be written; `undefined` when {@linkcode write} needs no answer. */
+  lookUp(name: string): boolean | undefined {
+    if (this.#counts === undefined || this.#dirty(name) !== undefined) return undefined;
+    try {
+      return this.#table.has(name);
+    } catch {
+      this.#counts = undefined;
+      return undefined;
+    }
+  }
+
+  /** Makes a durable change readable. `inTable`: what {@linkcode lookUp} said while it was made durable. */
+  write(name: string, envelope: Uint8Array | undefined, sequence: number, inTable: boolean | undefined): void {
+    const before = this.#dirty(name);
+    this.#current.set(name, envelope);
+    this.#visibleSequence = sequence;
+    if (this.#counts === undefined) return;
+    if (before === undefined && inTable === undefined) {
+      this.#counts = undefined;
+      return;
+    }
+    const existed = before === undefined ? inTable : before.envelope !== undefined;
+    addCount(this.#counts, name, Number(envelope !== undefined) - Number(existed));
+  }
+
+  /** Entities by schema prefix. @throws {StorageError} */
+  async counts(): Promise<Map<string, number>> {
+    while (this.#counts === undefined) {
+      this.#assertOpen();
+      await this.#inTurn(async () => {
+        if (this.#frozen !== undefined) await this.#writeFrozen("in_background");
+        if (this.#counts !== undefined) return;
+        this.#freeze();
+        await this.#writeFrozen("in_background");
+      }).catch((error) => {
+        throw runtimeError(`can't count partition ${this.index}`, error);
+      });
+    }
+    return new Map(this.#counts);
+  }
+
+  /** Lists in byte order, reading the table page by page with a pause in between. */
+  async list(query: ListQuery): Promise<Listed[]> {
+    const listed: Listed[] = [];
+    const before = query.prefix + AFTER_NAMES;
+    let bytes = 0;
+    let exclusive = query.after !== undefined && query.after >= query.prefix;
+    let from = exclusive ? query.after! : query.prefix;
+    while (listed.length < query.limit && from < before) {
+      this.#assertOpen();
+      const rowsMax = Math.min(query.limit - listed.length, LIST_STEP_ROWS);
+      const bytesMax = Math.min(query.bytesMax, LIST_STEP_BYTES);
+      const rows = this.#table.list({ from, exclusive, before, rowsMax, bytesMax, whole: query.envelopes });
+      const whole = rows.length < rowsMax && rows.reduce((sum, row) => sum + row.envelope.length, 0) < bytesMax;
+      const end = whole ? undefined : rows.at(-1)!.name;
+      for (const entity of this.#overlay(rows, from, exclusive, end, before)) {
+        if (listed.length === query.limit) return listed;
+        const { envelope } = entity;
+        const shown = query.envelopes ? envelope : envelope.subarray(0, HEAD_BYTES);
+        if (query.envelopes && listed.length > 0 && bytes + shown.length > query.bytesMax) return listed;
+        bytes += shown.length;
+        listed.push({ name: entity.name as EntityName, size: entity.size, envelope: shown });
+      }
+      if (end === undefined) return listed;
+      from = end;
+      exclusive = true;
+      if (listed.length < query.limit) await sleep(this.#clock, 0);
+    }
+    return listed;
+  }
+
+  /** A page of the table with the changes in its range over it; without a page, the changes up to `before`. */
+  *#overlay(
+    rows: readonly { name: string; size: number; envelope: Uint8Array }[],
+    from: string,
+    exclusive: boolean,
+    end: string | undefined,
+    before: string,
+  ): Generator<{ name: string; size: number; envelope: Uint8Array }> {
+    const cursors = [this.#current, this.#frozen].filter((map) => map !== undefined).map((map) => {
+      const names = map.names();
+      let at = map.indexFrom(from);
+      if (exclusive && names[at] === from) at++;
+      return { names, at };
+    });
+    const inRange = (name: string | undefined) =>
+      name !== undefined && name < before && (end === undefined || name <= end) ? name : undefined;
+    for (let row = 0;;) {
+      let name = rows[row]?.name;
+      for (const { names, at } of cursors) {
+        const other = inRange(names[at]);
+        if (other !== undefined && (name === undefined || other < name)) name = other;
+      }
+      if (name === undefined) return;
+      const dirty = this.#dirty(name);
+      if (dirty === undefined) yield rows[row]!;
+      else if (dirty.envelope !== undefined) yield { name, size: dirty.envelope.length, envelope: dirty.envelope };
+      if (rows[row]?.name === name) row++;
+      for (const cursor of cursors) if (cursor.names[cursor.at] === name) cursor.at++;
+    }
+  }
+
+  #dirty(name: string): { readonly envelope: Uint8Array | undefined } | undefined {
+    return this.#current.get(name) ?? this.#frozen?.get(name);
+  }
+
+  /** Calls `work` when earlier calls of this method have ended. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  /**
+   * Writes into the table every change that is readable now, and takes earlier writers off the lock file.
+   * @throws {StorageError} and keeps what is not written for the next call.
+   */
+  checkpoint(pace: Pace): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#closed) return;
+      try {
+        if (this.#frozen !== undefined) await this.#writeFrozen(pace);
+        if (this.#current.size > 0 || this.#inherited) {
+          this.#freeze();
+          await this.#writeFrozen(pace);
+        }
+        if (this.#inherited) {
+          await this.#lock.write({ holder: this.#holder, writers: [this.#writer], settled: this.#appliedSequence });
+          this.#inherited = false;
+        }
+      } catch (error) {
+        throw runtimeError(`can't checkpoint partition ${this.index}`, error);
+      }
+    });
+  }
+
+  #freeze(): void {
+    this.#frozen = this.#current;
+    this.#frozenSequence = this.#visibleSequence;
+    this.#current = new DirtyMap();
+  }
+
+  /** In steps; only the last one sets the applied sequence, so a crash in between repeats them all, to the same end. */
+  async #writeFrozen(pace: Pace): Promise<void> {
+    const frozen = this.#frozen!;
+    let step: TableChange[] = [];
+    let bytes = 0;
+    for (const name of frozen.names()) {
+      const { envelope } = frozen.get(name)!;
+      if (step.length === CHECKPOINT_STEP_ROWS_MAX || bytes > CHECKPOINT_STEP_BYTES_MAX) {
+        await this.#apply(step, undefined, pace);
+        step = [];
+        bytes = 0;
+      }
+      step.push({ name, envelope });
+      bytes += name.length + (envelope?.length ?? 0);
+    }
+    await this.#apply(step, this.#frozenSequence, pace);
+    this.#appliedSequence = this.#frozenSequence;
+    this.#frozen = undefined;
+    if (this.#counts === undefined) this.#recount();
+  }
+
+  /** The table's own counts, and what the changes over it add; those are few right after a checkpoint. */
+  #recount(): void {
+    const counts = this.#table.counts();
+    for (const name of this.#current.names()) {
+      const present = this.#current.get(name)!.envelope !== undefined;
+      addCount(counts, name, Number(present) - Number(this.#table.has(name)));
+    }
+    this.#counts = counts;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new StorageError("unavailable", `partition ${this.index} was given up`);
+  }
+
+  /** A transaction, and in the background a pause at least as long, which leaves the thread to requests. */
+  async #apply(step: readonly TableChange[], applied: number | undefined, pace: Pace): Promise<void> {
+    const start = this.#clock.monotonic();
+    await this.#table.apply(step, applied);
+    await sleep(this.#clock, pace === "at_once" ? 0 : this.#clock.monotonic() - start);
+  }
+
+  /**
+   * Makes the partition clean: everything in the table, sequences that are spent counted as settled, nobody named in
+   * the lock file. @throws {StorageError} and it stays as it is.
+   */
+  async clean(): Promise<void> {
+    await this.checkpoint("at_once");
+    await this.#inTurn(async () => {
+      try {
+        const settled = this.nextSequence - 1;
+        if (settled > this.#appliedSequence) {
+          await this.#table.apply([], settled);
+          this.#appliedSequence = settled;
+        }
+        await this.#lock.write(cleanContent(settled));
+      } catch (error) {
+        throw runtimeError(`can't release partition ${this.index} cleanly`, error);
+      }
+    });
+  }
+
+  /** Takes back sequences that were given to a group of which nothing will ever be found. */
+  giveBackSequences(next: number): void {
+    this.nextSequence = Math.max(next, this.#appliedSequence + 1);
+  }
+
+  /** Closes the table and gives the lock back, whatever the lock file says. */
+  async close(): Promise<void> {
+    this.open = false;
+    await this.#inTurn(async () => {
+      this.#closed = true;
+      try {
+        await this.#table.close();
+      } finally {
+        this.#lock.close();
+      }
+    });
+  }
+}
+
+function addCount(counts: Map<string, number>, name: string, change: number): void {
+  if (change === 0) return;
+  const prefix = schemaPrefixOf(name);
+  const count = (counts.get(prefix) ?? 0) + change;
+  if (count === 0) counts.delete(prefix);
+  else counts.set(prefix, count);
+}

@@ -1,0 +1,240 @@
+/** Reads what writers left in their logs: each writer's files once, however many partitions are taken from it. */
+import {
+  LOG_BYTES_MAX,
+  LOG_GROUP_BYTES_MAX,
+  LOG_RECORD_BYTES_MAX,
+  RECOVERED_KEPT_BYTES_MAX,
+  RECOVERED_KEPT_MS,
+} from "../../limits.ts";
+import { type Clock, sleep, type Timer } from "../../seams/clock.ts";
+import { StorageError } from "../store.ts";
+import { type Disk } from "./disk.ts";
+import { FrameScanner } from "./frame.ts";
+import { decodeLogHeader, type LogHeader, logName, parseLogName } from "./log_header.ts";
+import { decodeRecords } from "./record.ts";
+
+const FILE_BYTES_MAX = LOG_BYTES_MAX + LOG_RECORD_BYTES_MAX + LOG_GROUP_BYTES_MAX;
+/** Bytes that are checked between two yields to the event loop. */
+const STEP_BYTES = 4 * 1024 * 1024;
+
+/** The newest change to one entity in some logs. */
+export interface RecoveredRecord {
+  readonly sequence: number;
+  readonly envelope: Uint8Array | undefined;
+}
+
+/** What one writer's logs hold of one partition. */
+export interface RecoveredPartition {
+  readonly newest: ReadonlyMap<string, RecoveredRecord>;
+  /** The sequences of all its records, as ranges `[first, last]`, ascending. */
+  readonly ranges: readonly { readonly first: number; readonly last: number }[];
+}
+
+interface PartitionBuilder {
+  newest: Map<string, RecoveredRecord>;
+  ranges: { first: number; last: number }[];
+}
+
+interface WriterRecords {
+  readonly partitions: Map<number, PartitionBuilder>;
+  readonly bytes: number;
+}
+
+interface Kept {
+  /** Names and sizes of the files that were read. A live writer's grow. */
+  readonly files: string;
+  readonly records: Promise<WriterRecords>;
+  bytes: number;
+}
+
+interface LogFile {
+  readonly name: string;
+  readonly number: number;
+  readonly size: number;
+}
+
+/** Reads logs of writers; keeps the result for a few seconds and within a bound, for the next partition. */
+export class Recovery {
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #directory: string;
+  readonly #store: string;
+  readonly #kept = new Map<string, Kept>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #timer: Timer | undefined;
+
+  constructor(parts: { disk: Disk; clock: Clock; directory: string; store: string }) {
+    this.#disk = parts.disk;
+    this.#clock = parts.clock;
+    this.#directory = parts.directory;
+    this.#store = parts.store;
+  }
+
+  /** Writers with files in the log directory. @throws {DiskError} */
+  async writers(): Promise<Set<string>> {
+    const names = await this.#disk.list(this.#directory);
+    return new Set(names.map(parseLogName).filter((log) => log !== undefined).map((log) => log.writer));
+  }
+
+  /**
+   * What a writer's logs hold of a partition; what was read is durable. A torn tail was never acknowledged and is
+   * passed over.
+   * @throws {StorageError} `corrupt`: a file is missing, or damaged before its tail; names it and the byte.
+   * @throws {DiskError}
+   */
+  async read(writer: string, partition: number): Promise<RecoveredPartition> {
+    const files = await this.#files(writer);
+    if (files.length === 0) {
+      throw new StorageError(
+        "corrupt",
+        `${this.#directory}/${logName(writer, 1)} or its successor is missing; a lock file says that it holds writes`,
+      );
+    }
+    const key = files.map((file) => `${file.name}:${file.size}`).join();
+    let kept = this.#kept.get(writer);
+    if (kept === undefined || kept.files !== key) {
+      const records = this.#turn.then(() => this.#readFiles(writer, files));
+      this.#turn = records.catch(() => {});
+      kept = { files: key, records, bytes: 0 };
+    }
+    this.#kept.delete(writer);
+    this.#kept.set(writer, kept);
+    try {
+      const records = await kept.records;
+      kept.bytes = records.bytes;
+      this.#tidy(writer);
+      return records.partitions.get(partition) ?? { newest: new Map(), ranges: [] };
+    } catch (error) {
+      if (this.#kept.get(writer) === kept) this.#kept.delete(writer);
+      throw error;
+    }
+  }
+
+  /** Forgets everything that is kept. */
+  close(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+    this.#kept.clear();
+  }
+
+  /** Keeps what was used last, within the bound, until nothing was asked for a while. */
+  #tidy(current: string): void {
+    let bytes = 0;
+    for (const kept of this.#kept.values()) bytes += kept.bytes;
+    for (const [writer, kept] of this.#kept) {
+      if (bytes <= RECOVERED_KEPT_BYTES_MAX) break;
+      if (writer === current) continue;
+      this.#kept.delete(writer);
+      bytes -= kept.bytes;
+    }
+    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
+    this.#timer = this.#clock.setTimer(() => this.close(), RECOVERED_KEPT_MS);
+  }
+
+  async #files(writer: string): Promise<LogFile[]> {
+    const files: LogFile[] = [];
+    for (const name of await this.#disk.list(this.#directory)) {
+      const log = parseLogName(name);
+      if (log?.writer !== writer) continue;
+      const status = await this.#disk.status(`${this.#directory}/${name}`);
+      if (status !== undefined) files.push({ name, number: log.number, size: status.size });
+    }
+    return files.sort((a, b) => a.number - b.number);
+  }
+
+  /**
+   * Newest file first, because the newest header says how many frames of the earlier files count; a live writer may
+   * have begun another one meanwhile, and then the newest one read here is like any last file.
+   */
+  async #readFiles(writer: string, files: readonly LogFile[]): Promise<WriterRecords> {
+    const parsed: { file: LogFile; partitions: Map<number, PartitionBuilder> }[] = [];
+    let newest: LogHeader | undefined;
+    for (const file of files.toReversed()) {
+      const limit = newest?.previous.find((log) => log.number === file.number)?.frames;
+      const read = await this.#readFile(writer, file, limit);
+      newest ??= read.header;
+      parsed.unshift({ file, partitions: read.partitions });
+    }
+    const partitions = new Map<number, PartitionBuilder>();
+    let bytes = 0;
+    for (const { partitions: later } of parsed) {
+      for (const [partition, builder] of later) merge(partitions, partition, builder);
+    }
+    for (const { newest } of partitions.values()) {
+      for (const { envelope } of newest.values()) bytes += envelope?.length ?? 0;
+    }
+    return { partitions, bytes };
+  }
+
+  async #readFile(
+    writer: string,
+    file: LogFile,
+    limit: number | undefined,
+  ): Promise<{ header: LogHeader | undefined; partitions: Map<number, PartitionBuilder> }> {
+    const path = `${this.#directory}/${file.name}`;
+    const partitions = new Map<number, PartitionBuilder>();
+    // Nothing in a file counts that was never begun properly.
+    const bytes = limit === 0 ? undefined : await this.#disk.readFile(path, FILE_BYTES_MAX, true);
+    if (bytes === undefined) return { header: undefined, partitions };
+    const damaged = (at: number, why: string) =>
+      new StorageError("corrupt", `${path} is damaged at byte ${at}: ${why}; nothing was changed`);
+    const scanner = new FrameScanner(bytes);
+    let header: LogHeader | undefined;
+    let frames = 0;
+    let yieldAt = STEP_BYTES;
+    while (limit === undefined || frames < limit || header === undefined) {
+      const at = scanner.at;
+      const scan = scanner.next();
+      if (scan.kind === "corrupt") throw damaged(scan.at, scan.why);
+      if (scan.kind === "end") {
+        if (limit !== undefined && frames < limit) {
+          throw damaged(scan.at, `it ends after ${frames} of ${limit} acknowledged groups of writes`);
+        }
+        break;
+      }
+      if (header === undefined) {
+        header = decodeLogHeader(scan.payload);
+        if (header === undefined) throw damaged(at, "its header is not one that this version knows");
+        if (header.store !== this.#store || header.writer !== writer || header.number !== file.number) {
+          throw damaged(at, `it belongs to ${logName(header.writer, header.number)} of store ${header.store}`);
+        }
+        continue;
+      }
+      frames++;
+      const records = decodeRecords(scan.payload);
+      if (records === undefined) throw damaged(at, "its records can't be read");
+      for (const { partition, sequence, name, envelope } of records) {
+        let builder = partitions.get(partition);
+        if (builder === undefined) partitions.set(partition, builder = { newest: new Map(), ranges: [] });
+        addToRanges(builder.ranges, sequence, sequence);
+        builder.newest.set(name, { sequence, envelope });
+      }
+      if (scanner.at > yieldAt) {
+        yieldAt = scanner.at + STEP_BYTES;
+        await sleep(this.#clock, 0);
+      }
+    }
+    // Copies, because a view would keep the whole file in memory for as long as one of its envelopes is.
+    for (const { newest } of partitions.values()) {
+      for (const [name, { sequence, envelope }] of newest) newest.set(name, { sequence, envelope: envelope?.slice() });
+    }
+    return { header, partitions };
+  }
+}
+
+function addToRanges(ranges: { first: number; last: number }[], first: number, last: number): void {
+  const end = ranges.at(-1);
+  if (end !== undefined && end.last + 1 === first) end.last = last;
+  else ranges.push({ first, last });
+}
+
+/** Adds what a later file says of a partition. */
+function merge(partitions: Map<number, PartitionBuilder>, partition: number, later: PartitionBuilder): void {
+  const earlier = partitions.get(partition);
+  if (earlier === undefined) {
+    partitions.set(partition, later);
+    return;
+  }
+  for (const { first, last } of later.ranges) addToRanges(earlier.ranges, first, last);
+  for (const [name, record] of later.newest) earlier.newest.set(name, record);
+}
