@@ -7,7 +7,6 @@ import {
   bucketName,
   choice,
   credential,
-  type Endpoint,
   endpoint,
   formatAddress,
   isUnspecified,
@@ -112,7 +111,8 @@ export interface DirectoryStoreConfig {
 /** A store in an S3-compatible bucket. */
 export interface BucketStoreConfig {
   readonly kind: "bucket";
-  readonly endpoint: Endpoint;
+  /** `host` or `host:port`. */
+  readonly endpoint: string;
   readonly bucket: string;
   readonly useSsl: boolean;
   readonly region: string;

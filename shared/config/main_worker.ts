@@ -130,6 +130,8 @@ export interface MainWorkerConfig {
   readonly store: StoreConfig;
   /** For a store that is made now. */
   readonly partitions: number;
+  /** Whether somebody asked for this very number: then a store with another one is a mistake. */
+  readonly partitionsAsked: boolean;
   /** 32 bytes; `undefined`: make one. The owner overwrites it with zeros at shutdown. */
   readonly masterKey: Uint8Array<ArrayBuffer> | undefined;
   readonly keyId: string;
@@ -201,6 +203,7 @@ export function readMainWorkerCommand(args: readonly string[], env: Environment)
     metricsAddr: values.metricsAddr,
     store: storeConfig(values, effective),
     partitions: values.partitions,
+    partitionsAsked: effective.some((flag) => flag.name === "partitions" && flag.source !== "default"),
     masterKey: values.masterKey,
     keyId: values.keyId,
     oldMasterKeys,

@@ -36,6 +36,7 @@ Deno.test("main worker: the defaults", () => {
     metricsAddr: undefined,
     store: { kind: "directory", root: "./data/db" },
     partitions: 64,
+    partitionsAsked: false,
     masterKey: undefined,
     keyId: "main-key-v1",
     oldMasterKeys: [],
@@ -90,7 +91,7 @@ Deno.test("the command lines and variables of the deployment guide", () => {
   assert.equal(minio.workerId, "proc-1");
   assert.deepEqual(minio.store, {
     kind: "bucket",
-    endpoint: { host: "minio", port: 9_000 },
+    endpoint: "minio:9000",
     bucket: "deltadatabase",
     useSsl: false,
     region: "us-east-1",
@@ -102,7 +103,7 @@ Deno.test("the command lines and variables of the deployment guide", () => {
     { S3_ACCESS_KEY: "AKIAIOSFODNN7EXAMPLE", S3_SECRET_KEY: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" },
   );
   assert.deepEqual(aws.store.kind === "bucket" && [aws.store.endpoint, aws.store.useSsl, aws.store.region], [
-    { host: "s3.amazonaws.com", port: undefined },
+    "s3.amazonaws.com",
     true,
     "eu-west-1",
   ]);
@@ -201,6 +202,10 @@ Deno.test("limits: a document must fit into a message", () => {
   assert.equal(main(["-rest-max-body-size=3MiB"]).restMaxBodyBytes, 3_145_728);
   assert.match(refusal(() => main(["-rest-max-body-size=4MiB"])), /needs -grpc-max-recv-msg-size=4160KiB or more/);
   main(["-rest-max-body-size=8MiB", "-grpc-max-recv-msg-size=16MiB"]);
+  assert.deepEqual([main(["-partitions=64"]).partitionsAsked, main([], { PARTITIONS: "8" }).partitionsAsked], [
+    true,
+    true,
+  ]);
   assert.match(refusal(() => main(["-partitions=48"])), /want a power of two from 1 to 1024/);
 });
 

@@ -275,14 +275,8 @@ export const advertiseAddress: Kind<Address> = {
   },
 };
 
-/** The host of a service, with or without a port. */
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number | undefined;
-}
-
-/** `host` or `host:port` of an HTTP service; the scheme is told by another flag. */
-export const endpoint: Kind<Endpoint> = {
+/** `host` or `host:port` of an HTTP service, as it is written; the scheme is told by another flag. */
+export const endpoint: Kind<string> = {
   name: "host:port",
   parse(text) {
     if (/^[a-z]+:\/\//i.test(text)) {
@@ -292,7 +286,7 @@ export const endpoint: Kind<Endpoint> = {
     const { host, port } = splitAddress(text);
     if (isUnspecified(host)) throw new ValueError("want the host of the service");
     if (port === 0) throw new ValueError("port 0 cannot be dialled");
-    return { host, port };
+    return text;
   },
 };
 

@@ -181,9 +181,7 @@ Deno.test("addresses: what can be dialled, advertised, and what everybody reache
 });
 
 Deno.test("endpoints: a service with or without a port, never a URL", () => {
-  assert.deepEqual(endpoint.parse("minio:9000"), { host: "minio", port: 9_000 });
-  assert.deepEqual(endpoint.parse("s3.amazonaws.com"), { host: "s3.amazonaws.com", port: undefined });
-  assert.deepEqual(endpoint.parse("[::1]:9000"), { host: "::1", port: 9_000 });
+  for (const text of ["minio:9000", "s3.amazonaws.com", "[::1]:9000"]) assert.equal(endpoint.parse(text), text);
   refuses(endpoint.parse, "", "http://minio:9000", "minio:9000/bucket", ":9000", "0.0.0.0:9000", "minio:0", "a:b:c");
 });
 
