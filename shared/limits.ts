@@ -128,6 +128,8 @@ export const S3_LEASE_MS = 15_000;
 /** One attempt at a request; the operation goes on with another one until its own time is up. */
 export const S3_ATTEMPT_MS = 3_000;
 export const S3_CONNECT_MS = 2_000;
+/** A connection that was idle for so long is closed; services close theirs after 5 s and more. */
+export const S3_IDLE_MS = 4_000;
 /** Part of an operation's time that is kept for finding out what became of a write whose answer was lost. */
 export const S3_READ_BACK_MS = 2_000;
 export const S3_BACKOFF_MS_MIN = 50;

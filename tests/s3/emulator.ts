@@ -232,7 +232,9 @@ export class S3Emulator {
       }
       case "half": {
         const reply = await run();
-        const bytes = typeof reply.body === "string" ? new TextEncoder().encode(reply.body) : reply.body ?? new Uint8Array();
+        const bytes = typeof reply.body === "string"
+          ? new TextEncoder().encode(reply.body)
+          : reply.body ?? new Uint8Array();
         response.writeHead(reply.status, { ...reply.headers, "content-length": String(bytes.length) });
         response.write(bytes.slice(0, bytes.length >> 1), () => request.socket.destroy());
         return;
@@ -244,7 +246,9 @@ export class S3Emulator {
   }
 
   #send(response: ServerResponse, method: string, reply: Reply): void {
-    const bytes = typeof reply.body === "string" ? new TextEncoder().encode(reply.body) : reply.body ?? new Uint8Array();
+    const bytes = typeof reply.body === "string"
+      ? new TextEncoder().encode(reply.body)
+      : reply.body ?? new Uint8Array();
     response.writeHead(reply.status, {
       ...reply.headers,
       ...(reply.status === 204 ? {} : { "content-length": reply.headers?.["content-length"] ?? String(bytes.length) }),
@@ -318,7 +322,9 @@ export class S3Emulator {
       }
       if (parallelMax !== Infinity) await new Promise((resolve) => setTimeout(resolve, 2));
       const there = objects.get(key);
-      if (ifNoneMatch === "*" && create !== "ignored" && there !== undefined) return errorReply(412, "PreconditionFailed");
+      if (ifNoneMatch === "*" && create !== "ignored" && there !== undefined) {
+        return errorReply(412, "PreconditionFailed");
+      }
       if (ifMatch !== undefined && replace !== "ignored") {
         if (there === undefined && !replaceCreates) return errorReply(404, "NoSuchKey");
         if (there !== undefined && !this.#matches(ifMatch, there.etag)) return errorReply(412, "PreconditionFailed");

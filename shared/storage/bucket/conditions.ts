@@ -107,7 +107,8 @@ class Prober {
   /** One attempt: a repeated one would judge its own first attempt. A throttled one is repeated. */
   async #once<T>(kind: RequestKind, attempt: (signal: AbortSignal) => Promise<T>): Promise<T> {
     try {
-      return (await this.#requests.run(kind, attempt, { deadline: this.#deadline, attemptsMax: 1, lane: "aside" })).value;
+      return (await this.#requests.run(kind, attempt, { deadline: this.#deadline, attemptsMax: 1, lane: "aside" }))
+        .value;
     } catch (error) {
       if (error instanceof RequestFailure && error.last.repeatable) throw new Disturbed("disturbed", { cause: error });
       throw error;
@@ -150,7 +151,12 @@ class Prober {
     const create = (await this.#put("-a", { ifNoneMatch: true })).kind === "stored" &&
       (await this.#put("-a", { ifNoneMatch: true })).kind === "refused" &&
       (await this.#winners("-b", { ifNoneMatch: true })) === 1;
-    if (!create) await this.#once("put", (signal) => this.#client.put(this.#key + "-a", encoder.encode("probe"), undefined, signal));
+    if (!create) {
+      await this.#once(
+        "put",
+        (signal) => this.#client.put(this.#key + "-a", encoder.encode("probe"), undefined, signal),
+      );
+    }
     const replace = await this.#spelling();
     const replaceNeedsObject = replace === "none" ||
       (await this.#put("-c", { ifMatch: spell("0".repeat(32), replace) })).kind === "refused";
@@ -192,11 +198,13 @@ class Prober {
 
   /** Removes the objects; what a lost answer leaves behind is harmless, so nothing waits for it. */
   async clean(): Promise<void> {
-    await Promise.allSettled(["-a", "-b", "-c"].map((suffix) =>
-      this.#requests.run("delete", (signal) => this.#client.delete(this.#key + suffix, undefined, signal), {
-        deadline: this.#deadline,
-        lane: "aside",
-      })
-    ));
+    await Promise.allSettled(
+      ["-a", "-b", "-c"].map((suffix) =>
+        this.#requests.run("delete", (signal) => this.#client.delete(this.#key + suffix, undefined, signal), {
+          deadline: this.#deadline,
+          lane: "aside",
+        })
+      ),
+    );
   }
 }

@@ -219,19 +219,27 @@ export class BucketEntities implements Entities {
       return await this.#readBack(write, envelope, deadline, error.message);
     }
     if (answer.value.kind === "stored") return { kind: "committed", token: answer.value.etag };
-    if (!answer.doubtful) return { kind: "conflict" };
-    return await this.#readBack(write, envelope, deadline, "the answer to the write was lost");
+    return await this.#readBack(
+      write,
+      envelope,
+      deadline,
+      answer.doubtful ? "the answer to the write was lost" : undefined,
+    );
   }
 
-  /** Finds out what became of a conditional PUT of which some attempt may have been carried out. */
+  /**
+   * Finds out what became of a conditional PUT that was refused, or of which some attempt may have been carried out;
+   * `lost` says how it comes that the latter is possible. The object is read in any case: a proxy may have repeated the
+   * request by itself, so that what was refused is the repetition.
+   */
   async #readBack(
     write: EntityWrite,
     envelope: Uint8Array,
     deadline: number,
-    message: string,
+    lost: string | undefined,
   ): Promise<CommitOutcome> {
     const found = await this.#get(write.name, deadline).catch((error) => {
-      throw new StorageError("unknown", message, { cause: error });
+      throw new StorageError("unknown", lost ?? "a refused write could not be read back", { cause: error });
     });
     if (found !== undefined && sameBytes(found.bytes, envelope)) return { kind: "committed", token: found.etag };
     if (found !== undefined && write.expected !== undefined) {
@@ -240,7 +248,8 @@ export class BucketEntities implements Entities {
       const ours = readEnvelopeHeader(envelope);
       if (ours !== undefined && theirs?.version === ours.version) return { kind: "conflict" };
     }
-    throw new StorageError("unknown", message);
+    if (lost === undefined) return { kind: "conflict" };
+    throw new StorageError("unknown", lost);
   }
 
   async #delete(write: EntityWrite): Promise<CommitOutcome> {
@@ -326,7 +335,10 @@ export class BucketEntities implements Entities {
   }
 
   /** Whether a change has been carried out, by what is there now. */
-  async #stateAfter(write: EntityWrite, deadline: number): Promise<{ kind: "applied" | "other"; etag: ETag | undefined }> {
+  async #stateAfter(
+    write: EntityWrite,
+    deadline: number,
+  ): Promise<{ kind: "applied" | "other"; etag: ETag | undefined }> {
     if (write.envelope === undefined) {
       const etag = await this.#etagOf(write.name, deadline);
       return { kind: etag === undefined ? "applied" : "other", etag };

@@ -68,7 +68,10 @@ for (
       const at = named("k");
       const first = await entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined });
       assert.ok(first.kind === "committed");
-      assert.equal((await entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined })).kind, "conflict");
+      assert.equal(
+        (await entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined })).kind,
+        "conflict",
+      );
       const theirs = envelopeOf("k", 2, "theirs");
       emulator.set(envelopeKey(at.name), theirs);
       const stale = { ...at, expected: first.token };
@@ -298,9 +301,9 @@ Deno.test("maintenance rebuilds missing and stale metas and removes orphans, of 
 Deno.test("a service that can do little is slowed down to, and no client fails", async () => {
   await withStore(async (emulator, entities) => {
     const keys = Array.from({ length: 200 }, (_, index) => `k${index}`);
-    const outcomes = await Promise.all(keys.map((key) =>
-      entities.commit({ ...named(key), envelope: envelopeOf(key, 1), expected: undefined })
-    ));
+    const outcomes = await Promise.all(
+      keys.map((key) => entities.commit({ ...named(key), envelope: envelopeOf(key, 1), expected: undefined })),
+    );
     assert.ok(outcomes.every((outcome) => outcome.kind === "committed"));
     assert.ok(emulator.count("PUT", ".enc") < 1_000, `${emulator.count("PUT", ".enc")} attempts`);
   }, { parallelMax: 8 });
@@ -336,7 +339,10 @@ Deno.test("pages of a listing hold envelopes up to their bytes, and skip what wa
     const one = await store.list({ ...LIST, bytesMax: 10 });
     assert.equal(one.length, 1);
     const bare = await store.list({ ...LIST, envelopes: false, after: names[1]!.name });
-    assert.deepEqual(bare.map(({ name, envelope }) => [name, envelope.length]), [[names[2]!.name, 0], [names[3]!.name, 0]]);
+    assert.deepEqual(bare.map(({ name, envelope }) => [name, envelope.length]), [[names[2]!.name, 0], [
+      names[3]!.name,
+      0,
+    ]]);
     // Deleted between the listing and the reading: the page is not empty as long as something follows.
     emulator.fault({ method: "GET", key: names[0]!.name, effect: { kind: "status", status: 404, code: "NoSuchKey" } });
     const left = await store.list({ ...LIST, bytesMax: 10 });

@@ -25,7 +25,9 @@ export function metaKey(name: string): string {
 }
 
 /** What lies under a key of `files/`; `undefined` for what the product did not put there. */
-export function parseFileKey(key: string): { readonly kind: "envelope" | "meta"; readonly name: EntityName } | undefined {
+export function parseFileKey(
+  key: string,
+): { readonly kind: "envelope" | "meta"; readonly name: EntityName } | undefined {
   if (!key.startsWith(FILES_PREFIX)) return undefined;
   const kind = key.endsWith(ENVELOPE_SUFFIX) ? "envelope" : key.endsWith(META_SUFFIX) ? "meta" : undefined;
   if (kind === undefined) return undefined;

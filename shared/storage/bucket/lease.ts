@@ -152,8 +152,7 @@ async function write(
     const after = await read(parts, ms);
     return after !== undefined && parseRecord(after.bytes)?.id === record.id ? after.etag : undefined;
   }
-  if (!answer.doubtful) return undefined;
-  // The refused attempt may have been refused because an earlier one, whose answer was lost, was carried out.
+  // It may have been refused because an earlier attempt, whose answer was lost, was carried out.
   const seen = await read(parts, ms);
   const found = seen && parseRecord(seen.bytes);
   return found?.id === record.id && found.renewal === record.renewal ? seen!.etag : undefined;

@@ -14,7 +14,9 @@ class KeyList implements ListingSource {
 
   constructor(names: readonly string[], others: readonly string[] = []) {
     this.#names = new Set(names);
-    this.#keys = [...new Set([...names.flatMap((name) => [envelopeKey(name), metaKey(name)]), ...others])].sort(compareNames);
+    this.#keys = [...new Set([...names.flatMap((name) => [envelopeKey(name), metaKey(name)]), ...others])].sort(
+      compareNames,
+    );
   }
 
   page(query: KeyQuery): Promise<ObjectPage> {
@@ -32,7 +34,13 @@ class KeyList implements ListingSource {
   }
 }
 
-async function all(source: ListingSource, prefix: string, limit: number, keysMax: number, after = ""): Promise<string[]> {
+async function all(
+  source: ListingSource,
+  prefix: string,
+  limit: number,
+  keysMax: number,
+  after = "",
+): Promise<string[]> {
   const listing = new OrderedListing(source, { prefix, after }, keysMax);
   const out: Listing[] = [];
   for (;;) {
@@ -48,45 +56,53 @@ const entityNames = fc.array(
   fc.array(fc.constantFrom("a", "-", ".", ".json", ".json.enc", ".k", ".a", "%20", "%21", "_", "b", "0"), {
     minLength: 1,
     maxLength: 6,
-  }).map((parts) => `s_${parts.join("")}`.replace(/^s_\./, "s_%2E")).filter((name) => splitEntityName(name) !== undefined),
+  }).map((parts) => `s_${parts.join("")}`.replace(/^s_\./, "s_%2E")).filter((name) =>
+    splitEntityName(name) !== undefined
+  ),
   { maxLength: 60 },
 );
 
 Deno.test("a whole listing is in the order of names, each once, whatever the page sizes", async () => {
-  await fc.assert(fc.asyncProperty(
-    entityNames,
-    fc.integer({ min: 1, max: 9 }),
-    fc.integer({ min: 1, max: 9 }),
-    async (names, limit, keysMax) => {
-      const expected = [...new Set(names)].sort(compareNames);
-      assert.deepEqual(await all(new KeyList(names), "", limit, keysMax), expected);
-    },
-  ), { numRuns: 600 });
+  await fc.assert(
+    fc.asyncProperty(
+      entityNames,
+      fc.integer({ min: 1, max: 9 }),
+      fc.integer({ min: 1, max: 9 }),
+      async (names, limit, keysMax) => {
+        const expected = [...new Set(names)].sort(compareNames);
+        assert.deepEqual(await all(new KeyList(names), "", limit, keysMax), expected);
+      },
+    ),
+    { numRuns: 600 },
+  );
 });
 
 Deno.test("a listing continues after any name and within any prefix, each page opened afresh", async () => {
-  await fc.assert(fc.asyncProperty(
-    entityNames,
-    fc.integer({ min: 1, max: 5 }),
-    fc.integer({ min: 1, max: 7 }),
-    fc.constantFrom("", "s_", "s_a", "s_a-", "s_a.", "s_a.json", "s_%20"),
-    async (names, limit, keysMax, prefix) => {
-      const expected = [...new Set(names)].filter((name) => name.startsWith(prefix)).sort(compareNames);
-      const source = new KeyList(names);
-      const got: string[] = [];
-      for (let after = "";;) {
-        const page = await new OrderedListing(source, { prefix, after }, keysMax).next(limit);
-        if (page.length === 0) break;
-        got.push(...page.map((entry) => entry.name));
-        after = page.at(-1)!.name;
-      }
-      assert.deepEqual(got, expected);
-      const middle = expected[expected.length >> 1];
-      if (middle !== undefined) {
-        assert.deepEqual(await all(source, prefix, limit, keysMax, middle), expected.filter((name) => name > middle));
-      }
-    },
-  ), { numRuns: 600 });
+  await fc.assert(
+    fc.asyncProperty(
+      entityNames,
+      fc.integer({ min: 1, max: 5 }),
+      fc.integer({ min: 1, max: 7 }),
+      fc.constantFrom("", "s_", "s_a", "s_a-", "s_a.", "s_a.json", "s_%20"),
+      async (names, limit, keysMax, prefix) => {
+        const expected = [...new Set(names)].filter((name) => name.startsWith(prefix)).sort(compareNames);
+        const source = new KeyList(names);
+        const got: string[] = [];
+        for (let after = "";;) {
+          const page = await new OrderedListing(source, { prefix, after }, keysMax).next(limit);
+          if (page.length === 0) break;
+          got.push(...page.map((entry) => entry.name));
+          after = page.at(-1)!.name;
+        }
+        assert.deepEqual(got, expected);
+        const middle = expected[expected.length >> 1];
+        if (middle !== undefined) {
+          assert.deepEqual(await all(source, prefix, limit, keysMax, middle), expected.filter((name) => name > middle));
+        }
+      },
+    ),
+    { numRuns: 600 },
+  );
 });
 
 Deno.test("a name that many others begin with comes first without reading them all", async () => {

@@ -123,7 +123,8 @@ export function classify(error: unknown, place: Place, nowMs: number): ObjectErr
   const code = text(raw.Code) || (status > 0 && name !== "Error" && name !== "UnknownError" ? name : network);
   const words = `${network} ${text(raw.message)}`;
   const at = `the S3 service at ${place.endpoint}`;
-  const make = (kind: ObjectErrorKind, message: string) => new ObjectError(kind, code || name, message, { cause: error });
+  const make = (kind: ObjectErrorKind, message: string) =>
+    new ObjectError(kind, code || name, message, { cause: error });
 
   if (name === "NotCapable" || name === "PermissionDenied") {
     return make("denied", `this program is not permitted to reach ${at}: ${text(raw.message).split(",")[0]}`);
@@ -135,7 +136,10 @@ export function classify(error: unknown, place: Place, nowMs: number): ObjectErr
     return make("denied", `${at} refuses the signature: check -s3-secret-key`);
   }
   if (code === "RequestTimeTooSkewed" || code === "RequestExpired") {
-    return make("denied", `${at} refuses requests because the clocks differ too much${skew(raw, nowMs)}: set the clock`);
+    return make(
+      "denied",
+      `${at} refuses requests because the clocks differ too much${skew(raw, nowMs)}: set the clock`,
+    );
   }
   if (WRONG_REGION.has(code) || status === 301 || status === 307) {
     const region = text(raw.Region) || text(raw.$response?.headers?.["x-amz-bucket-region"]);
@@ -154,28 +158,43 @@ export function classify(error: unknown, place: Place, nowMs: number): ObjectErr
     return make("contended", `${at} saw another write to the same object at the same moment`);
   }
   if (status === 401 || status === 403) {
-    return make("denied", `${at} denies access to bucket ${place.bucket}: check the rights of the access key and -s3-bucket`);
+    return make(
+      "denied",
+      `${at} denies access to bucket ${place.bucket}: check the rights of the access key and -s3-bucket`,
+    );
   }
   if (status === 501 || code === "NotImplemented") return make("unsupported", `${at} does not support this request`);
   if (UNSENT.has(code) || UNSENT.has(network)) {
-    const what = code === "ENOTFOUND" || code.startsWith("EAI_") ? "has a host name that is not known" : "cannot be reached";
+    const what = code === "ENOTFOUND" || code.startsWith("EAI_")
+      ? "has a host name that is not known"
+      : "cannot be reached";
     return make("unsent", status > 0 ? `${at} did not get the whole request` : `${at} ${what} (${code || network})`);
   }
   if (status === 400 && NOT_HTTP.test(words)) {
     return make("denied", `${at} wants TLS: set -s3-use-ssl=true`);
   }
   if (status >= 500) return make("ambiguous", `${at} failed with status ${status}${code === "" ? "" : ` (${code})`}`);
-  if (status >= 400) return make("rejected", `${at} rejected a request with status ${status}${code === "" ? "" : ` (${code})`}`);
-  if (place.useSsl && NO_TLS.test(words)) return make("denied", `${at} does not answer with TLS: set -s3-use-ssl=false`);
+  if (status >= 400) {
+    return make("rejected", `${at} rejected a request with status ${status}${code === "" ? "" : ` (${code})`}`);
+  }
+  if (place.useSsl && NO_TLS.test(words)) {
+    return make("denied", `${at} does not answer with TLS: set -s3-use-ssl=false`);
+  }
   if (place.useSsl && BAD_CERTIFICATE.test(words)) {
-    return make("denied", `the certificate of ${at} is not trusted: add its authority (DENO_CERT) or fix the host name`);
+    return make(
+      "denied",
+      `the certificate of ${at} is not trusted: add its authority (DENO_CERT) or fix the host name`,
+    );
   }
   if (!place.useSsl && NOT_HTTP.test(words)) {
     return make("denied", `${at} does not answer in HTTP: if it wants TLS, set -s3-use-ssl=true`);
   }
   if (NOT_S3.test(words)) return make("ambiguous", `${at} does not answer like an S3 service`);
-  if (name === "TimeoutError" && /establish/i.test(words)) return make("unsent", `${at} cannot be reached (connect timeout)`);
-  if (name === "TimeoutError" || name === "AbortError" || network === "ETIMEDOUT") {
+  if (name === "TimeoutError" && /establish/i.test(words)) {
+    return make("unsent", `${at} cannot be reached (connect timeout)`);
+  }
+  const broken = network === "ECONNRESET" || network === "EPIPE";
+  if ((name === "TimeoutError" && !broken) || name === "AbortError" || network === "ETIMEDOUT") {
     return make("ambiguous", `${at} did not answer in time`);
   }
   return make("ambiguous", `${at} broke the connection${network === "" ? "" : ` (${network})`}`);

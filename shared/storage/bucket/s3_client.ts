@@ -5,17 +5,22 @@
  * service of a cloud never runs. Its retries, its correction of clock skew and its following of redirects are off:
  * `requests.ts` repeats, and a wrong clock or region is a line for the operator, not something to work around.
  */
+import type { Agent as HttpAgent, ClientRequest } from "node:http";
+import type { Agent as HttpsAgent } from "node:https";
+import type { Socket } from "node:net";
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
-import {
-  S3_ATTEMPT_MS,
-  S3_CONNECT_MS,
-  S3_META_PARALLEL_MAX,
-  S3_OBJECT_BYTES_MAX,
-  S3_PARALLEL_MAX,
-} from "../../limits.ts";
+import { S3_CONNECT_MS, S3_IDLE_MS, S3_META_PARALLEL_MAX, S3_OBJECT_BYTES_MAX, S3_PARALLEL_MAX } from "../../limits.ts";
 import type { Clock } from "../../seams/clock.ts";
 import { StorageError } from "../store.ts";
-import type { Condition, KeyQuery, ObjectBody, ObjectClient, ObjectHead, ObjectPage, PutAnswer } from "./object_client.ts";
+import type {
+  Condition,
+  KeyQuery,
+  ObjectBody,
+  ObjectClient,
+  ObjectHead,
+  ObjectPage,
+  PutAnswer,
+} from "./object_client.ts";
 import { classify, ObjectError, type Place } from "./object_error.ts";
 
 /** How to reach a bucket: the `-s3-…` flags. */
@@ -58,9 +63,39 @@ export function parsePlace(options: S3Options): Place & { readonly aws: boolean 
   };
 }
 
+type Agents = { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent };
+
+/**
+ * Connection pools that send a request once. Deno's own agents send it again, unasked, when a reused connection breaks
+ * before the answer, even when it broke because the caller gave up: a write could be carried out twice without
+ * anybody knowing (denoland/deno#36786). They do so for requests that are marked as being on a reused connection.
+ */
+async function agents(): Promise<Agents> {
+  const [http, https] = await Promise.all([import("node:http"), import("node:https")]);
+  class OnceAgent extends http.Agent {
+    override reuseSocket(socket: Socket, request: ClientRequest): void {
+      super.reuseSocket(socket, request);
+      request.reusedSocket = false;
+    }
+  }
+  class OnceTlsAgent extends https.Agent {
+    override reuseSocket(socket: Socket, request: ClientRequest): void {
+      super.reuseSocket(socket, request);
+      request.reusedSocket = false;
+    }
+  }
+  // Idle connections end before the service's side does it: a request on one that just ended gets no answer.
+  const options = { keepAlive: true, maxSockets: S3_PARALLEL_MAX + SPARE_SOCKETS, timeout: S3_IDLE_MS };
+  return { httpAgent: new OnceAgent(options), httpsAgent: new OnceTlsAgent(options) };
+}
+
 /** The settings that the SDK would otherwise look for in the environment and in files, all of them. */
-function configOf(options: S3Options, place: Place & { aws: boolean }, clock: Clock): S3ClientConfig {
-  const sockets = { keepAlive: true, maxSockets: S3_PARALLEL_MAX + SPARE_SOCKETS };
+function configOf(
+  options: S3Options,
+  place: Place & { readonly aws: boolean },
+  clock: Clock,
+  pools: Agents,
+): S3ClientConfig {
   // The global endpoint of AWS only redirects for most regions: without an endpoint the SDK derives the region's own.
   const global = place.aws && /^s3\.amazonaws\.com(:443)?$/.test(options.endpoint);
   return {
@@ -76,14 +111,7 @@ function configOf(options: S3Options, place: Place & { aws: boolean }, clock: Cl
     // Services other than AWS reject the checksum trailers that are the default.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
-    requestHandler: {
-      httpAgent: sockets,
-      httpsAgent: sockets,
-      connectionTimeout: S3_CONNECT_MS,
-      requestTimeout: S3_ATTEMPT_MS + S3_CONNECT_MS,
-      throwOnRequestTimeout: true,
-      socketAcquisitionWarningTimeout: 2 ** 30,
-    },
+    requestHandler: { ...pools, connectionTimeout: S3_CONNECT_MS, socketAcquisitionWarningTimeout: 2 ** 30 },
     expectContinueHeader: false,
     defaultsMode: "standard",
     useArnRegion: false,
@@ -101,8 +129,8 @@ function configOf(options: S3Options, place: Place & { aws: boolean }, clock: Cl
 /** Opens a client; sends nothing yet. @throws {StorageError} `configuration` when a flag is bad. */
 export async function openS3Client(options: S3Options, clock: Clock): Promise<ObjectClient> {
   const place = parsePlace(options);
-  const sdk = await import("@aws-sdk/client-s3");
-  const client = new sdk.S3Client(configOf(options, place, clock));
+  const [sdk, pools] = await Promise.all([import("@aws-sdk/client-s3"), agents()]);
+  const client = new sdk.S3Client(configOf(options, place, clock, pools));
   // It reads an environment variable of AWS Lambda, for which the program has no permission.
   client.middlewareStack.remove("recursionDetectionMiddleware");
   return new SdkClient(sdk, client, place, clock);
@@ -160,7 +188,11 @@ class SdkClient implements ObjectClient {
       const size = answer.ContentLength;
       if (size !== undefined && size > S3_OBJECT_BYTES_MAX) {
         stream.destroy();
-        throw new ObjectError("rejected", "TooLarge", `object ${key} has ${size} bytes; ${S3_OBJECT_BYTES_MAX} are allowed`);
+        throw new ObjectError(
+          "rejected",
+          "TooLarge",
+          `object ${key} has ${size} bytes; ${S3_OBJECT_BYTES_MAX} are allowed`,
+        );
       }
       const cut = () => stream.destroy(new DOMException("The body took too long", "AbortError"));
       signal.addEventListener("abort", cut, { once: true });

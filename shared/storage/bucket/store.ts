@@ -139,7 +139,9 @@ async function makeManifest(
   await requests.run("put", (signal) => client.put(MANIFEST_KEY, bytes, condition, signal), options());
   // Whoever was first has made it, and everybody reads what is there.
   const found = (await requests.run("get", (signal) => client.get(MANIFEST_KEY, signal), options())).value;
-  if (found === undefined) throw new StorageError("unavailable", `${client.place} does not show what was written to it`);
+  if (found === undefined) {
+    throw new StorageError("unavailable", `${client.place} does not show what was written to it`);
+  }
   return parseManifest(found.bytes, client.place);
 }
 
