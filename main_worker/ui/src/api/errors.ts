@@ -1,0 +1,88 @@
+/** What can go wrong between the UI and the server, and the words for it: what happened, and what to do. */
+import type { Violation } from "./types.ts";
+
+/** An answer of the server that is not a success. */
+export class ApiError extends Error {
+  override name = "ApiError";
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly details: readonly Violation[],
+    /** The `ETag` that came along, without quotes. */
+    readonly etag: string | null,
+    readonly retryAfterS: number | null,
+  ) {
+    super(message);
+  }
+}
+
+/** No answer: the server is not reachable. */
+export class Unreachable extends Error {
+  override name = "Unreachable";
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  unauthorized: "Your session has ended. Sign in again.",
+  forbidden: "This credential may not do that. Sign in with one that may, or ask an administrator for a key.",
+  key_unavailable:
+    "This document was encrypted with a key that the server does not hold. Start the main worker with that key in -old-master-keys.",
+  no_worker:
+    "No processing worker can take this now. It is repeated as soon as you try again; check the workers on the overview.",
+  overloaded: "The database has more to do than it can take. Wait a moment and try again.",
+  storage_unavailable: "The store does not answer. Check the volume or the bucket, then try again.",
+  deadline: "The answer took too long, and the outcome is unknown. Trying again is safe.",
+  tampered:
+    "The stored document is not what was written: it was changed or damaged outside the database. Restore it from a backup.",
+  internal: "The server failed unexpectedly. Try again; its log names the cause.",
+};
+
+/** Makes an {@linkcode ApiError} from an answer. */
+export async function errorOf(response: Response): Promise<ApiError> {
+  let code = "unknown";
+  let message = `The server answered with status ${response.status}.`;
+  let details: readonly Violation[] = [];
+  try {
+    const body: unknown = await response.json();
+    if (typeof body === "object" && body !== null) {
+      if ("code" in body && typeof body.code === "string") code = body.code;
+      if ("error" in body && typeof body.error === "string") message = body.error;
+      if ("details" in body && Array.isArray(body.details)) details = body.details;
+    }
+  } catch {
+    // A proxy between us and the server may answer with something else than JSON; the status says enough.
+  }
+  const retryAfter = Number(response.headers.get("Retry-After") ?? "");
+  return new ApiError(
+    response.status,
+    code,
+    message,
+    details,
+    bareEtag(response.headers.get("ETag")),
+    retryAfter > 0 ? retryAfter : null,
+  );
+}
+
+/** An ETag without its quotes and its mark of weakness. */
+export function bareEtag(header: string | null): string | null {
+  return header === null ? null : header.replace(/^(?:W\/)?"(.*)"$/, "$1");
+}
+
+/** A sentence or two for the person in front of the screen. */
+export function explain(error: unknown): string {
+  if (error instanceof Unreachable) return "The server is not reachable. It is tried again by itself.";
+  if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
+  if (error.code === "too_many_attempts") {
+    return `Too many attempts from this address. Wait ${error.retryAfterS ?? 60} seconds and try again.`;
+  }
+  const advice = ADVICE[error.code];
+  if (!advice) return sentence(error.message);
+  return error.code === "unauthorized" || error.code === "forbidden" ? advice : `${sentence(error.message)} ${advice}`;
+}
+
+/** The text with a capital letter and a full stop. */
+export function sentence(text: string): string {
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(capital) ? capital : `${capital}.`;
+}

@@ -1,0 +1,56 @@
+/// <reference lib="dom" />
+/** A watch on a schema that stays open: it reconnects by itself and resumes after the last event that it has seen. */
+import type { Client } from "./client.ts";
+import { ApiError } from "./errors.ts";
+import { readEvents } from "./event_stream.ts";
+import type { WatchData } from "./types.ts";
+
+export interface WatchHandlers {
+  /** Somebody wrote or deleted a document (this browser included). */
+  changed(kind: "put" | "delete", data: WatchData): void;
+  /** Events were lost: list again. */
+  reset(): void;
+  /** Whether changes arrive at the moment. */
+  live(connected: boolean): void;
+}
+
+const FIRST_RETRY_MS = 500;
+const RETRY_MS_MAX = 5_000;
+
+/** Watches until the returned function is called. */
+export function watchSchema(client: Client, schema: string, handlers: WatchHandlers): () => void {
+  const controller = new AbortController();
+  run(client, schema, handlers, controller.signal);
+  return () => controller.abort();
+}
+
+async function run(client: Client, schema: string, handlers: WatchHandlers, signal: AbortSignal): Promise<void> {
+  let lastId: string | null = null;
+  let delayMs = FIRST_RETRY_MS;
+  while (!signal.aborted) {
+    try {
+      const headers: Record<string, string> = { Accept: "text/event-stream" };
+      if (lastId !== null) headers["Last-Event-ID"] = lastId;
+      const response = await client.request(`/watch/${encodeURIComponent(schema)}`, { headers, signal });
+      handlers.live(true);
+      delayMs = FIRST_RETRY_MS;
+      for await (const { event, id, data } of readEvents(response)) {
+        if (id) lastId = id;
+        if (event === "reset") handlers.reset();
+        else if (event === "put" || event === "delete") handlers.changed(event, JSON.parse(data) as WatchData);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
+        handlers.live(false);
+        return;
+      }
+    }
+    if (signal.aborted) return;
+    handlers.live(false);
+    // Nothing has been seen yet, so there is nothing to resume after: what happened meanwhile must be listed.
+    if (lastId === null) handlers.reset();
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    delayMs = Math.min(delayMs * 2, RETRY_MS_MAX);
+  }
+}
