@@ -98,6 +98,11 @@ export class RequestStatistics {
     this.#watchers--;
   }
 
+  /** Requests that are being answered now. */
+  get active(): number {
+    return this.#active;
+  }
+
   /** Watches that are open. */
   get watchers(): number {
     return this.#watchers;

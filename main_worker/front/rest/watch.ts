@@ -56,6 +56,8 @@ class EventStream {
     this.#unsubscribe = deps.control.subscribe(() => this.#check());
     deps.stopping.addEventListener("abort", this.#onStop, { once: true });
     this.#expire(principalOf(call));
+    // The credential may have been revoked while the watch was being opened.
+    this.#check();
   }
 
   /** The body of the answer. */

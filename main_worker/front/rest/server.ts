@@ -1,0 +1,58 @@
+/** The listener of the REST door: HTTP, or HTTPS whose certificate is renewed without a restart. */
+import { type Address, formatAddress, listenHost } from "../../../shared/config/values.ts";
+import type { Logger } from "../../../shared/logging/logger.ts";
+import type { RestApp } from "./app.ts";
+
+/** Certificate chain and private key, PEM. */
+export interface RestTls {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+/** A door that listens. */
+export interface RestServer {
+  /** Where; the port is a real one also when 0 was asked for. */
+  readonly address: Address;
+  /** New connections get this certificate; open ones keep theirs. @throws {Error} when it cannot be used; nothing changes then. */
+  renew(tls: RestTls): void;
+  /** Accepts nothing new and lets requests finish; those that have not after `graceMs` are cut off. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** @throws {Deno.errors.AddrInUse} when the port is taken, and what Deno throws for a certificate that is no good. */
+export function serveRest(app: RestApp, address: Address, tls: RestTls | undefined, log: Logger): RestServer {
+  const handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) =>
+    app.fetch(request, { remoteAddr: info.remoteAddr.hostname });
+  const listen = (port: number, certificate: RestTls | undefined) =>
+    Deno.serve({
+      hostname: listenHost(address),
+      port,
+      // With TLS a second listener takes over when the certificate is renewed.
+      ...(certificate ? { cert: certificate.certificate, key: certificate.privateKey, reusePort: true } : {}),
+      onListen: () => {},
+      onError: (error) => {
+        log.error("connection_failed", { error });
+        return new Response(null, { status: 500 });
+      },
+    }, handler);
+  let server = listen(address.port, tls);
+  const bound: Address = { host: address.host, port: server.addr.port };
+  log.debug("rest_listens", { address: formatAddress(bound), tls: tls !== undefined });
+  return {
+    address: bound,
+    renew(next) {
+      const before = server;
+      server = listen(bound.port, next);
+      // Long answers go on under the certificate that they began with.
+      before.shutdown().catch((error) => log.warn("listener_not_closed", { error }));
+    },
+    async stop(graceMs) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, graceMs);
+      });
+      await Promise.race([server.shutdown(), late]);
+      clearTimeout(timer);
+    },
+  };
+}
