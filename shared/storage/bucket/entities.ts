@@ -31,14 +31,7 @@
  * name takes no write from this process for `S3_DOUBT_MS`. No service that is known needs longer to drop a request.
  */
 import { readEnvelopeHeader } from "../../crypto/envelope.ts";
-import {
-  S3_DOUBT_MS,
-  S3_DOUBTS_MAX,
-  S3_FLUSH_MS,
-  S3_LIST_KEYS_MAX,
-  S3_OPERATION_MS,
-  S3_READ_BACK_MS,
-} from "../../limits.ts";
+import { S3_DOUBT_MS, S3_DOUBTS_MAX, S3_FLUSH_MS, S3_OPERATION_MS, S3_READ_BACK_MS } from "../../limits.ts";
 import { type EntityName, type Partition, partitionOf } from "../../names.ts";
 import type { Clock } from "../../seams/clock.ts";
 import {
@@ -104,6 +97,7 @@ export class BucketEntities implements Entities {
   }
 
   async release(partition: Partition): Promise<void> {
+    this.#check(partition);
     this.#taken.delete(partition);
     await this.#meta.flush(S3_FLUSH_MS);
   }
@@ -136,9 +130,10 @@ export class BucketEntities implements Entities {
     return await fetchPage(this.#parts, query, (name) => partitionOf(name, this.#parts.partitions) === partition);
   }
 
-  counts(partition: Partition): Promise<Map<string, number> | undefined> {
+  // deno-lint-ignore require-await
+  async counts(partition: Partition): Promise<Map<string, number> | undefined> {
     this.#check(partition);
-    return Promise.resolve(undefined);
+    return undefined;
   }
 
   stats(): EntitiesStats {
@@ -242,7 +237,7 @@ export class BucketEntities implements Entities {
       throw new StorageError("unknown", lost ?? "a refused write could not be read back", { cause: error });
     });
     if (found !== undefined && sameBytes(found.bytes, envelope)) return { kind: "committed", token: found.etag };
-    if (found !== undefined && write.expected !== undefined) {
+    if (found !== undefined && write.expected !== undefined && found.etag !== write.expected) {
       // Both were decided on the same state, and only one of them can have replaced it.
       const theirs = readEnvelopeHeader(found.bytes);
       const ours = readEnvelopeHeader(envelope);

@@ -12,7 +12,7 @@
  * ask it right before each request (see `shelf.ts`). Time is what the monotonic clock or the wall clock says, whichever
  * ran further: the monotonic clock of a machine that was suspended may have stood still.
  */
-import { S3_ATTEMPT_MS, S3_LEASE_MS, S3_OPERATION_MS } from "../../limits.ts";
+import { S3_ATTEMPT_MS, S3_OPERATION_MS } from "../../limits.ts";
 import { type Clock, sleep, type Timer } from "../../seams/clock.ts";
 import { type Random, randomHex } from "../../seams/random.ts";
 import { type MainLock, StorageError } from "../store.ts";
@@ -28,6 +28,8 @@ export interface LeaseParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly conditions: Conditions;
+  /** How long a lease lasts after each renewal. */
+  readonly leaseMs: number;
 }
 
 /** The object's content. */
@@ -73,14 +75,14 @@ export async function takeLease(
 ): Promise<{ kind: "locked"; lock: Lease } | { kind: "held"; by: string }> {
   const id = randomHex(parts.random, 16);
   const line = holder.slice(0, HOLDER_CHARACTERS_MAX);
-  const record: LeaseRecord = { holder: line, id, renewal: 1, lease_ms: S3_LEASE_MS, released: false };
+  const record: LeaseRecord = { holder: line, id, renewal: 1, lease_ms: parts.leaseMs, released: false };
   try {
     for (;;) {
       const seen = await read(parts);
       const before = seen && parseRecord(seen.bytes);
       if (seen !== undefined && before?.released !== true) {
         // Damaged, or of another program: it is watched like any other.
-        const wait = before?.lease_ms ?? S3_LEASE_MS;
+        const wait = before?.lease_ms ?? parts.leaseMs;
         if (await changesWithin(parts, seen.etag, wait)) return { kind: "held", by: before?.holder ?? "unknown" };
       }
       const started = Instant.now(parts.clock);

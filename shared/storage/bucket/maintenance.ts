@@ -92,7 +92,8 @@ export class Maintenance {
     const { client, requests, clock } = this.#parts;
     const waiting = new Map<EntityName, ObjectEntry>();
     const signal = this.#stop.signal;
-    for (let continuation: string | undefined;;) {
+    let continuation: string | undefined;
+    for (;;) {
       const query = { prefix: FILES_PREFIX, limit: S3_LIST_KEYS_MAX, ...(continuation && { continuation }) };
       const page = await requests.run("list", (cut) => client.list(query, cut), {
         deadline: clock.monotonic() + S3_OPERATION_MS,

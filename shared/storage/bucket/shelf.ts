@@ -90,7 +90,8 @@ export class BucketShelf implements Shelf {
     const { client, requests } = this.#parts;
     const found: { name: string; revision: string }[] = [];
     try {
-      for (let continuation: string | undefined;;) {
+      let continuation: string | undefined;
+      for (;;) {
         const query = { prefix: this.#prefix, limit: S3_LIST_KEYS_MAX, ...(continuation && { continuation }) };
         const page = (await requests.run("list", (signal) => client.list(query, signal), this.#options())).value;
         for (const entry of page.entries) {

@@ -1,5 +1,5 @@
 /** Opens a store in a bucket of an S3-compatible service: `openBucketStore`. */
-import { S3_OPERATION_MS } from "../../limits.ts";
+import { PARTITIONS_MAX, S3_LEASE_MS, S3_OPERATION_MS } from "../../limits.ts";
 import type { Clock } from "../../seams/clock.ts";
 import { type Random, randomHex } from "../../seams/random.ts";
 import {
@@ -24,10 +24,10 @@ import { BucketShelf } from "./shelf.ts";
 /** Where the store is, and whether it may be made. */
 export interface BucketOptions extends S3Options {
   /**
-   * Makes what is missing (the bucket, the store in it) with this many partitions, a power of two. Absent: a store
-   * that is not there is an error.
+   * Makes what is missing (the bucket, the store in it) with this many partitions, a power of two. With `asked`, a store
+   * that is there with another number is an error. Absent: a store that is not there is an error (`missing`).
    */
-  readonly create?: { readonly partitions: number };
+  readonly create?: { readonly partitions: number; readonly asked?: boolean };
 }
 
 /** The seams, and what the process around the store contributes. */
@@ -45,9 +45,16 @@ export interface BucketContext {
   readonly mayWrite?: () => boolean;
   /** Default: the AWS SDK, by the options. */
   readonly client?: ObjectClient;
+  /** How long the main worker's lease lasts after each renewal. Default: `S3_LEASE_MS`. */
+  readonly leaseMs?: number;
 }
 
 const FORMAT = 1;
+
+/** Whether a store may have so many partitions. */
+function isPartitionCount(count: number): boolean {
+  return Number.isInteger(count) && count >= 1 && count <= PARTITIONS_MAX && (count & (count - 1)) === 0;
+}
 
 interface Manifest {
   readonly id: string;
@@ -59,16 +66,28 @@ const decoder = new TextDecoder();
 
 /**
  * Opens the store: finds or makes bucket and manifest, and finds out which conditions the service honours.
- * @throws {StorageError} `configuration` with one line that says what is wrong, `unavailable` when nobody answers
+ * @throws {StorageError} `configuration` with one line that says what is wrong, `missing` when there is no store and none
+ * may be made, `unavailable` when nobody answers
  */
 export async function openBucketStore(options: BucketOptions, context: BucketContext): Promise<BucketStore> {
   const { clock, random } = context;
+  const asked = options.create?.partitions;
+  if (asked !== undefined && !isPartitionCount(asked)) {
+    throw new StorageError("configuration", `-partitions=${asked} is not a power of two from 1 to ${PARTITIONS_MAX}`);
+  }
   const client = context.client ?? await openS3Client(options, clock);
   const requests = new Requests(clock, random, context.hooks);
   try {
     let manifest = await readManifest(client, requests, clock, options.create !== undefined);
     if (manifest === undefined && options.create === undefined) {
-      throw new StorageError("configuration", `${client.place} holds no store yet: start the main worker first`);
+      throw new StorageError("missing", `${client.place} holds no store yet: the main worker makes it`);
+    }
+    if (manifest !== undefined && options.create?.asked === true && manifest.partitions !== options.create.partitions) {
+      throw new StorageError(
+        "configuration",
+        `the store in ${client.place} was made with ${manifest.partitions} partitions, which never change; ` +
+          `-partitions=${options.create.partitions} is another number`,
+      );
     }
     const conditions = await probeConditions(client, requests, clock, random);
     const missing = describeMissing(conditions, client.place);
@@ -78,7 +97,8 @@ export async function openBucketStore(options: BucketOptions, context: BucketCon
   } catch (error) {
     client.close();
     if (error instanceof RequestFailure && error.last.kind === "denied") {
-      throw new StorageError("configuration", error.message, { cause: error });
+      const missing = error.last.code === "NoSuchBucket" && options.create === undefined;
+      throw new StorageError(missing ? "missing" : "configuration", error.message, { cause: error });
     }
     throw storageError(error, false);
   }
@@ -109,14 +129,15 @@ function parseManifest(bytes: Uint8Array, place: string): Manifest {
   } catch {
     value = undefined;
   }
-  const { format, store_id: id, partitions } = (value ?? {}) as Record<string, unknown>;
-  if (typeof id !== "string" || typeof partitions !== "number" || typeof format !== "number") {
-    throw new StorageError("corrupt", `${MANIFEST_KEY} of ${place} is damaged`);
+  const { format, store, partitions } = (value ?? {}) as Record<string, unknown>;
+  if (typeof format === "number" && format > FORMAT) {
+    throw new StorageError("configuration", `${place} holds a store of format ${format}; this version knows ${FORMAT}`);
   }
-  if (format !== FORMAT) {
-    throw new StorageError("configuration", `${place} holds a store of format ${format}; this program knows ${FORMAT}`);
-  }
-  return { id, partitions };
+  if (
+    format !== FORMAT || typeof store !== "string" || !/^[0-9a-f]{32}$/.test(store) ||
+    typeof partitions !== "number" || !isPartitionCount(partitions)
+  ) throw new StorageError("corrupt", `${MANIFEST_KEY} in ${place} is not a manifest of a store`);
+  return { id: store, partitions };
 }
 
 async function makeManifest(
@@ -127,13 +148,7 @@ async function makeManifest(
   partitions: number,
 ): Promise<Manifest> {
   const manifest: Manifest = { id: randomHex(random, 16), partitions };
-  const content = {
-    format: FORMAT,
-    store_id: manifest.id,
-    partitions,
-    created_at: new Date(clock.now()).toISOString(),
-  };
-  const bytes = encoder.encode(JSON.stringify(content, null, 2) + "\n");
+  const bytes = encoder.encode(JSON.stringify({ format: FORMAT, store: manifest.id, partitions }) + "\n");
   const options = () => ({ deadline: clock.monotonic() + S3_OPERATION_MS });
   const condition = conditions.create ? { ifNoneMatch: true } as const : undefined;
   await requests.run("put", (signal) => client.put(MANIFEST_KEY, bytes, condition, signal), options());
@@ -184,9 +199,9 @@ export class BucketStore implements Store {
     holder: string,
   ): Promise<{ kind: "locked"; lock: MainLock } | { kind: "held"; by: string }> {
     this.#checkOpen();
-    const { clock, random } = this.#context;
+    const { clock, random, leaseMs = S3_LEASE_MS } = this.#context;
     const taken = await takeLease(
-      { client: this.#client, requests: this.#requests, clock, random, conditions: this.conditions },
+      { client: this.#client, requests: this.#requests, clock, random, conditions: this.conditions, leaseMs },
       holder,
     );
     if (taken.kind === "locked") this.#lease = taken.lock;
