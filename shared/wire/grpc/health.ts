@@ -1,5 +1,6 @@
 /** Standard gRPC health checking (`grpc.health.v1`), for load balancers, Kubernetes probes and `grpcurl`. */
 import type grpc from "@grpc/grpc-js";
+import { addLazyService } from "./lazy_service.ts";
 
 /** What a server says of its health. */
 export interface Health {
@@ -7,20 +8,31 @@ export interface Health {
   set(serving: boolean): void;
 }
 
-/** Paths of the health service: they need no credential. */
-export const HEALTH_PATHS: readonly string[] = ["Check", "Watch", "List"].map((name) =>
-  `/grpc.health.v1.Health/${name}`
-);
+const METHODS = [
+  { path: "/grpc.health.v1.Health/Check", requestStream: false, responseStream: false },
+  { path: "/grpc.health.v1.Health/List", requestStream: false, responseStream: false },
+  { path: "/grpc.health.v1.Health/Watch", requestStream: false, responseStream: true },
+];
 
-/** Serves health; `NOT_SERVING` until it is set. The library is loaded only here: not every program serves this. */
-export async function serveHealth(server: grpc.Server, services: readonly string[]): Promise<Health> {
-  const { HealthImplementation } = await import("grpc-health-check");
+/** Paths of the health service: they need no credential. */
+export const HEALTH_PATHS: readonly string[] = METHODS.map(({ path }) => path);
+
+/** Serves health; `NOT_SERVING` until it is set. */
+export function serveHealth(server: grpc.Server, services: readonly string[]): Health {
   const names = ["", ...services];
-  const implementation = new HealthImplementation(Object.fromEntries(names.map((name) => [name, "NOT_SERVING"])));
-  implementation.addToServer(server as never);
+  let current: "SERVING" | "NOT_SERVING" = "NOT_SERVING";
+  let publish = () => {};
+  addLazyService(server, METHODS, async (sink) => {
+    const { HealthImplementation } = await import("grpc-health-check");
+    const implementation = new HealthImplementation();
+    implementation.addToServer(sink as never);
+    publish = () => names.forEach((name) => implementation.setStatus(name, current));
+    publish();
+  });
   return {
     set: (serving) => {
-      for (const name of names) implementation.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
+      current = serving ? "SERVING" : "NOT_SERVING";
+      publish();
     },
   };
 }

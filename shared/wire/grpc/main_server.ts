@@ -52,10 +52,8 @@ export async function serveMainOverGrpc(options: MainServerOptions): Promise<Mai
       throw new StatusError(STATUS_OF_CODE[response.status], response.error ?? response.status, metadata);
     }),
   ]);
-  const [health] = await Promise.all([
-    serveHealth(server.raw, ["deltadb.MainWorker"]),
-    serveReflection(server.raw, codec.definition),
-  ]);
+  const health = serveHealth(server.raw, ["deltadb.MainWorker"]);
+  serveReflection(server.raw, codec.definition);
   await server.listen();
   return { address: server.address, health, stop: (graceMs) => server.stop(graceMs) };
 }

@@ -35,7 +35,7 @@ export async function serveWorkerOverGrpc(options: WorkerServerOptions): Promise
     server.unary(methods.list, (request) => handler.list(request)),
     server.stream(methods.events, (request, send, signal) => handler.events(request, send, signal)),
   ]);
-  const health = options.health ? await serveHealth(server.raw, ["deltadb.ProcWorker"]) : undefined;
+  const health = options.health ? serveHealth(server.raw, ["deltadb.ProcWorker"]) : undefined;
   await server.listen();
   health?.set(true);
   return { address: server.address, health, stop: (graceMs) => server.stop(graceMs) };
