@@ -1,5 +1,6 @@
 /** A processing worker, put together from its parts: everything but the process around it, so that it runs in a test or a simulation too. */
 import type { Sealer } from "../shared/crypto/sealer.ts";
+import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../shared/limits.ts";
 import type { Logger } from "../shared/logging/logger.ts";
 import type { CompiledSchemas } from "../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../shared/seams/clock.ts";
@@ -101,6 +102,14 @@ export class Worker {
     };
   }
 
+  /**
+   * Whether this worker may still change what it owns: not when its last answered heartbeat is so old that the main worker
+   * may have given its partitions away. Locks make that sure in a directory; a bucket has nothing else.
+   */
+  get mayWrite(): boolean {
+    return this.membership.sinceAnsweredMs < FENCE_MS;
+  }
+
   /** Operations under way. */
   get active(): number {
     return this.#executor.active;
@@ -113,6 +122,9 @@ export class Worker {
     await this.membership.stop();
   }
 }
+
+/** Sooner than the main worker gives a silent worker up. */
+const FENCE_MS = HEARTBEAT_MS * HEARTBEATS_MISSED_MAX - 1_000;
 
 /** Before the first join there is nothing that could be opened. */
 const NO_KEYS: Sealer = {

@@ -16,7 +16,7 @@ import type { ApiKey, Changed, Control, NewApiKey, Snapshot, WorkerView } from "
 import { CredentialStore } from "./credentials.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import type { Unserved } from "./placement.ts";
-import { Registry } from "./registry.ts";
+import { Registry, type RegistryMetrics } from "./registry.ts";
 import { SchemaStore } from "./schemas.ts";
 
 export interface ControlOptions {
@@ -25,6 +25,7 @@ export interface ControlOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly metrics: RegistryMetrics;
   /** `undefined`: dev mode. */
   readonly adminKey: string | undefined;
   /** Shared secret of the workers; `undefined`: they prove that they can read the store. */
@@ -72,6 +73,7 @@ export class ControlPlane implements Control {
       clock,
       random,
       log: log.child("registry"),
+      metrics: options.metrics,
       storeId: store.id,
       partitions: store.partitions,
       term,

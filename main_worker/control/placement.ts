@@ -74,12 +74,16 @@ export class Placement {
     for (const slot of this.#slots) if (slot.granted?.session === session) this.#free(slot);
   }
 
-  /** Decides anew who shall own what, among the sessions that can take partitions. */
-  rebalance(sessions: readonly string[]): void {
+  /** Decides anew who shall own what, among the sessions that can take partitions. Answers how many moved. */
+  rebalance(sessions: readonly string[]): number {
+    let moved = 0;
     assign(this.#slots.map((slot) => slot.target), sessions).forEach((target, partition) => {
-      this.#slots[partition]!.target = target;
+      const slot = this.#slots[partition]!;
+      if (slot.target !== target) moved += 1;
+      slot.target = target;
     });
     this.#settle();
+    return moved;
   }
 
   /** Takes in what a session says of itself. */

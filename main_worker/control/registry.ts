@@ -21,11 +21,20 @@ import { type MainHandler, TransportError } from "../../shared/wire/transport.ts
 import type { Routes, WorkerRoute, WorkerView } from "./control.ts";
 import { Placement, type Unserved } from "./placement.ts";
 
+/** What the registry tells the metrics. */
+export interface RegistryMetrics {
+  workerJoined(result: string): void;
+  workerGone(reason: string): void;
+  workerTokenIssued(): void;
+  partitionsMoved(count: number): void;
+}
+
 /** What a registry needs from the parts around it. */
 export interface RegistryParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly metrics: RegistryMetrics;
   readonly storeId: string;
   readonly partitions: number;
   /** Number of this start of the main worker on its store; epochs begin at `term * 2^32`. */
@@ -107,10 +116,7 @@ export class Registry implements MainHandler {
     const { clock, log, storeId, partitions } = this.#parts;
     const { workerId, session } = request;
     const verdict = this.#parts.verifyJoin(request);
-    if (!verdict.ok) {
-      log.warn("join_refused", { worker_id: workerId, peer, reason: verdict.reason });
-      throw new TransportError("denied", `the join was refused: ${verdict.reason}`);
-    }
+    if (!verdict.ok) throw this.#refusal("denied", request, peer, verdict.reason);
     if (request.storeId !== storeId || request.partitions !== partitions) {
       log.warn("join_refused", { worker_id: workerId, peer, reason: "another store" });
       throw new TransportError(
@@ -120,17 +126,14 @@ export class Registry implements MainHandler {
     }
     const twin = [...this.#members.values()].find((m) => m.workerId === workerId && m.session !== session);
     if (twin !== undefined && this.#alive(twin)) {
-      log.warn("join_refused", { worker_id: workerId, peer, reason: "taken" });
-      throw new TransportError("busy", `the worker id "${workerId}" is taken by a live worker at ${twin.address}`);
+      const reason = `the worker id "${workerId}" is taken by a live worker at ${twin.address}`;
+      throw this.#refusal("busy", request, peer, reason);
     }
     if (this.#members.size >= WORKERS_MAX && !this.#members.has(session) && twin === undefined) {
-      throw new TransportError("busy", `there are ${WORKERS_MAX} workers already, and no more are allowed`);
+      throw this.#refusal("busy", request, peer, `there are ${WORKERS_MAX} workers already, and no more are allowed`);
     }
     const wrapped = await this.#parts.wrapKeys(request.publicKey);
-    if (wrapped.kind === "refused") {
-      log.warn("join_refused", { worker_id: workerId, peer, reason: wrapped.reason });
-      throw new TransportError("denied", `the join was refused: ${wrapped.reason}`);
-    }
+    if (wrapped.kind === "refused") throw this.#refusal("denied", request, peer, wrapped.reason);
     if (twin !== undefined) this.#remove(twin, "replaced");
     const known = this.#members.get(session);
     if (known !== undefined) this.#wake(known);
@@ -155,6 +158,7 @@ export class Registry implements MainHandler {
     };
     this.#members.set(session, member);
     this.#departed.delete(workerId);
+    this.#parts.metrics.workerJoined("accepted");
     this.#placement.join(session, request.owned);
     log.info("worker_joined", {
       worker_id: workerId,
@@ -269,6 +273,12 @@ export class Registry implements MainHandler {
     for (const member of this.#members.values()) this.#wake(member);
   }
 
+  #refusal(reason: "denied" | "busy", request: SubscribeRequest, peer: string, why: string): TransportError {
+    this.#parts.metrics.workerJoined("refused");
+    this.#parts.log.audit("join_refused", { worker_id: request.workerId, peer, reason: why });
+    return new TransportError(reason, `the join was refused: ${why}`);
+  }
+
   #authenticated(request: { workerId: string; session: string; token: string }): Member {
     const member = this.#members.get(request.session);
     const now = this.#parts.clock.now();
@@ -315,9 +325,10 @@ export class Registry implements MainHandler {
   }
 
   #rebalance(): void {
-    this.#placement.rebalance(
+    const moved = this.#placement.rebalance(
       [...this.#members.values()].filter((member) => !member.leaving).map((member) => member.session),
     );
+    if (moved > 0) this.#parts.metrics.partitionsMoved(moved);
     this.#announce();
   }
 
@@ -397,6 +408,7 @@ export class Registry implements MainHandler {
     }
     this.#finished = new Map([...this.#finished].filter(([key]) => !key.startsWith(`${member.session}/`)));
     this.#wake(member);
+    this.#parts.metrics.workerGone(reason.replaceAll(" ", "_"));
     this.#parts.log[reason === "left" ? "info" : "warn"]("worker_gone", {
       worker_id: workerId,
       reason,
@@ -406,6 +418,7 @@ export class Registry implements MainHandler {
 
   #newToken(): Token {
     const { clock, random, workerTtlMs } = this.#parts;
+    this.#parts.metrics.workerTokenIssued();
     return { value: randomHex(random, 32), expiresAtMs: clock.now() + workerTtlMs };
   }
 

@@ -2,14 +2,16 @@
 import type { Logger } from "../../shared/logging/logger.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import type { Random } from "../../shared/seams/random.ts";
+import type { Store } from "../../shared/storage/store.ts";
 import type { ConnectWorker } from "../../shared/wire/transport.ts";
 import type { Control } from "../control/control.ts";
 import { CoherenceTable } from "./cache/coherence.ts";
 import { ReadCache } from "./cache/read_cache.ts";
 import { Dispatcher, type DispatcherMetrics } from "./dispatch/dispatcher.ts";
 import { createEntityService } from "./dispatch/entity_service.ts";
-import { Lister } from "./dispatch/lister.ts";
+import { type Lister, OwnerLister } from "./dispatch/lister.ts";
 import { Operations } from "./dispatch/operations.ts";
+import { StoreLister } from "./dispatch/store_lister.ts";
 import { WatchHub } from "./dispatch/watch_hub.ts";
 import type { EntityService } from "./entities.ts";
 
@@ -20,7 +22,7 @@ export interface FrontParts {
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: DispatcherMetrics;
-  readonly partitions: number;
+  readonly store: Pick<Store, "partitions" | "list">;
   /** Bytes of the read cache; 0 turns it off. */
   readonly cacheBytes: number;
   /** Memory of the coherence table, from {@linkcode CoherenceTable.allocate}; the same for all fronts. */
@@ -51,8 +53,10 @@ export function createFront(parts: FrontParts): Front {
     metrics: parts.metrics,
   });
   const client = (session: string) => dispatcher.client(session);
-  const operations = new Operations(random, parts.partitions);
-  const lister = new Lister({ clock, routes: () => dispatcher.routes, client });
+  const operations = new Operations(random, parts.store.partitions);
+  const lister = parts.store.list === undefined
+    ? new OwnerLister({ clock, routes: () => dispatcher.routes, client })
+    : new StoreLister({ list: parts.store.list.bind(parts.store), dispatcher, operations });
   const cache = new ReadCache(parts.cacheBytes, coherence);
   const watches = new WatchHub({ clock, log: log.child("watch"), control, client, id: dispatcher.id });
   let dataRevision = control.snapshot().dataRevision;

@@ -24,6 +24,7 @@ import { EntityOrder } from "./entity_order.ts";
 export interface ExecutorMetrics {
   operation(kind: Operation["kind"], status: string): void;
   encryption(direction: "seal" | "open", ok: boolean): void;
+  tampered(): void;
 }
 
 /** The parts that an executor works with. */
@@ -353,6 +354,7 @@ export class Executor {
   }
 
   #tampered(partition: Partition | undefined, reason: string): Failure {
+    this.#parts.metrics.tampered();
     this.#parts.log.error("tamper_detected", { partition, reason });
     return failure("tampered", "what is stored for this entity is not what was written; it was damaged or changed");
   }

@@ -13,7 +13,7 @@ import { CompiledSchemas } from "../../shared/schema/compiled_schemas.ts";
 import { sleep } from "../../shared/seams/clock.ts";
 import { randomHex } from "../../shared/seams/random.ts";
 import type { Disk } from "../../shared/storage/directory/disk.ts";
-import { openDirectoryStore } from "../../shared/storage/directory/directory_store.ts";
+import { openDirectoryStore } from "../../shared/storage/directory/store.ts";
 import { StorageError, type Store } from "../../shared/storage/store.ts";
 import { type DiskFaults, simDisk, SimMachine } from "./sim_disk.ts";
 import { Network, type NetworkFaults } from "./network.ts";
@@ -60,7 +60,17 @@ const KEYS: ControlOptions["keys"] = {
   sessionTokenKeys: () => [new Uint8Array(32)],
   wrapFor: () => Promise.resolve({ kind: "wrapped", keys: [] }),
 };
-const NO_METRICS = { batch() {}, retry() {}, operation() {}, encryption() {} };
+const NO_METRICS = {
+  batch() {},
+  retry() {},
+  operation() {},
+  encryption() {},
+  tampered() {},
+  workerJoined() {},
+  workerGone() {},
+  workerTokenIssued() {},
+  partitionsMoved() {},
+};
 const RETRY_MS = 50;
 
 export class Cluster {
@@ -103,6 +113,7 @@ export class Cluster {
         clock: process.clock,
         random,
         log: silentLogger,
+        metrics: NO_METRICS,
         adminKey: undefined,
         workerKey: WORKER_KEY,
         workerTtlMs: 3_600_000,
@@ -116,7 +127,7 @@ export class Cluster {
       random,
       log: silentLogger,
       metrics: NO_METRICS,
-      partitions: store.partitions,
+      store,
       cacheBytes: this.#options.cacheBytes,
       coherence: CoherenceTable.allocate(),
     });
@@ -202,7 +213,7 @@ export class Cluster {
     return await retried(process, () =>
       openDirectoryStore(
         { root: ROOT, ...(create ? { create: { partitions: this.#options.partitions } } : {}) },
-        { disk, clock: process.clock, random, log: silentLogger },
+        { disk, clock: process.clock, random },
       ));
   }
 }

@@ -129,6 +129,21 @@ export class Dispatcher {
     return this.#unresolved.size;
   }
 
+  /** Operations that wait for their partition to get an owner. */
+  get parked(): number {
+    return this.#parked.length;
+  }
+
+  /** The lines to the workers: batches under way, operations and bytes that wait. */
+  lines(): { workerId: string; batches: number; operations: number; bytes: number }[] {
+    return [...this.#lines.values()].map(({ route, inFlight, queue, queueBytes }) => ({
+      workerId: route.workerId,
+      batches: inFlight.size,
+      operations: queue.length,
+      bytes: queueBytes,
+    }));
+  }
+
   /** The client of a session, for calls that are not operations (lists, events). */
   client(session: string): WorkerClient | undefined {
     return this.#lines.get(session)?.client;

@@ -195,12 +195,9 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
   async function counts(): ReturnType<EntityService["counts"]> {
     const page = await lister.page({ prefix: "", after: "", limit: 0, want: "counts" });
     if (page.kind === "failed") return page;
-    if (page.counts === undefined) {
-      return failure("storage_unavailable", "this store cannot count", { retryAfterS: RETRY_AFTER_S });
-    }
-    const bySchema = [...page.counts].filter(([, n]) => n > 0).map(([prefix, n]): [SchemaId, number] => [
+    const bySchema = [...page.counts ?? []].filter(([, n]) => n !== 0).map(([prefix, n]): [SchemaId, number | null] => [
       parseSchemaId(decodeURIComponent(prefix.slice(0, -1))),
-      n,
+      Number.isNaN(n) ? null : n,
     ]);
     return { kind: "counts", counts: new Map(bySchema) };
   }

@@ -7,8 +7,14 @@ import type { ListItem, ListRequest, ListResponse } from "../../../shared/wire/m
 import { TransportError, type WorkerClient } from "../../../shared/wire/transport.ts";
 import type { Routes } from "../../control/control.ts";
 
-/** Where a lister finds the owners and how to call them. */
-export interface ListerParts {
+/** Lists entities of the whole store, or of some of its partitions. */
+export interface Lister {
+  /** One page; a page is whole or it is a failure. */
+  page(listing: Listing, deadlineMs?: number): Promise<ListedPage>;
+}
+
+/** Where an owner lister finds the owners and how to call them. */
+export interface OwnerListerParts {
   readonly clock: Clock;
   routes(): Routes;
   client(session: string): WorkerClient | undefined;
@@ -32,14 +38,15 @@ export type ListedPage =
 
 const RETRY_MS = 50;
 
-export class Lister {
-  readonly #parts: ListerParts;
+/** The {@linkcode Lister} of a store that only owners can list. */
+export class OwnerLister implements Lister {
+  readonly #parts: OwnerListerParts;
 
-  constructor(parts: ListerParts) {
+  constructor(parts: OwnerListerParts) {
     this.#parts = parts;
   }
 
-  /** One page. Waits within the deadline for partitions that are moving; a page is whole or it is a failure. */
+  /** Waits within the deadline for partitions that are moving. */
   async page(listing: Listing, deadlineMs = REQUEST_DEADLINE_MS): Promise<ListedPage> {
     const { clock } = this.#parts;
     const until = clock.monotonic() + deadlineMs;

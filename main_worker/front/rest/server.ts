@@ -1,34 +1,29 @@
 /** The listener of the REST door: HTTP, or HTTPS whose certificate is renewed without a restart. */
 import { type Address, formatAddress, listenHost } from "../../../shared/config/values.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
+import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
 import type { RestApp } from "./app.ts";
-
-/** Certificate chain and private key, PEM. */
-export interface RestTls {
-  readonly certificate: string;
-  readonly privateKey: string;
-}
 
 /** A door that listens. */
 export interface RestServer {
   /** Where; the port is a real one also when 0 was asked for. */
   readonly address: Address;
   /** New connections get this certificate; open ones keep theirs. @throws {Error} when it cannot be used; nothing changes then. */
-  renew(tls: RestTls): void;
+  renew(tls: TlsMaterial): void;
   /** Accepts nothing new and lets requests finish; those that have not after `graceMs` are cut off. */
   stop(graceMs: number): Promise<void>;
 }
 
 /** @throws {Deno.errors.AddrInUse} when the port is taken, and what Deno throws for a certificate that is no good. */
-export function serveRest(app: RestApp, address: Address, tls: RestTls | undefined, log: Logger): RestServer {
+export function serveRest(app: RestApp, address: Address, tls: TlsMaterial | undefined, log: Logger): RestServer {
   const handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) =>
     app.fetch(request, { remoteAddr: info.remoteAddr.hostname });
-  const listen = (port: number, certificate: RestTls | undefined) =>
+  const listen = (port: number, certificate: TlsMaterial | undefined) =>
     Deno.serve({
       hostname: listenHost(address),
       port,
       // With TLS a second listener takes over when the certificate is renewed.
-      ...(certificate ? { cert: certificate.certificate, key: certificate.privateKey, reusePort: true } : {}),
+      ...(certificate ? { cert: certificate.certificate!, key: certificate.privateKey!, reusePort: true } : {}),
       onListen: () => {},
       onError: (error) => {
         log.error("connection_failed", { error });

@@ -1,0 +1,121 @@
+/** Lists entities of a store that can be listed itself (a bucket): names from the store, documents from their owners. */
+import { documentSize, etagOf, readEnvelopeHeader } from "../../../shared/crypto/envelope.ts";
+import { LIST_PAGE_BYTES_MAX, RETRY_AFTER_S } from "../../../shared/limits.ts";
+import { type EntityName, type Partition } from "../../../shared/names.ts";
+import { type Failure, failure } from "../../../shared/outcome.ts";
+import { type Listed, type ListQuery, StorageError } from "../../../shared/storage/store.ts";
+import type { ListItem } from "../../../shared/wire/messages.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { ListedPage, Lister, Listing } from "./lister.ts";
+import type { Operations } from "./operations.ts";
+
+export interface StoreListerParts {
+  list(query: ListQuery): Promise<Listed[]>;
+  readonly dispatcher: Dispatcher;
+  readonly operations: Operations;
+}
+
+/** Names that are listed at once to find those of some partitions. */
+const SCAN = 1_000;
+
+export class StoreLister implements Lister {
+  readonly #parts: StoreListerParts;
+
+  constructor(parts: StoreListerParts) {
+    this.#parts = parts;
+  }
+
+  async page(listing: Listing): Promise<ListedPage> {
+    try {
+      if (listing.want === "counts") return await this.#schemas();
+      const { listed, more } = await this.#list(listing);
+      const items = await this.#items(listed, listing.want);
+      return "kind" in items ? items : { kind: "page", items, more, counts: undefined };
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      return failure("storage_unavailable", "the storage does not answer now", { retryAfterS: RETRY_AFTER_S });
+    }
+  }
+
+  async #list({ prefix, after, limit, want, partitions }: Listing): Promise<{ listed: Listed[]; more: boolean }> {
+    const query = { prefix, envelopes: want === "envelopes", bytesMax: LIST_PAGE_BYTES_MAX };
+    if (partitions === undefined) {
+      const listed = await this.#parts.list({ ...query, limit: limit + 1, ...(after === "" ? {} : { after }) });
+      // With envelopes a page may end by its bytes; what comes after it is then not known.
+      const whole = listed.length > limit || (query.envelopes && listed.length > 0);
+      return { listed: listed.slice(0, limit), more: whole };
+    }
+    const wanted = new Set<Partition>(partitions);
+    const listed: Listed[] = [];
+    for (let from = after;;) {
+      const names = await this.#parts.list({ ...query, limit: SCAN, ...(from === "" ? {} : { after: from }) });
+      if (names.length === 0) return { listed, more: false };
+      for (const entry of names) {
+        if (!wanted.has(this.#parts.operations.partition(entry.name))) continue;
+        listed.push(entry);
+        if (listed.length >= limit) return { listed, more: true };
+      }
+      from = names.at(-1)!.name;
+    }
+  }
+
+  /** What is asked for of each; a document comes from its owner, so that it is as current as any read. */
+  async #items(listed: readonly Listed[], want: Listing["want"]): Promise<ListItem[] | Failure> {
+    if (want !== "documents") return listed.map((entry) => stored(entry, want === "envelopes"));
+    const { dispatcher, operations } = this.#parts;
+    const items: ListItem[] = [];
+    const answers = await Promise.all(listed.map(async ({ name }) => {
+      const { outcome } = await dispatcher.submit(operations.named("get", name, {}), undefined);
+      return { name, outcome };
+    }));
+    for (const { name, outcome } of answers) {
+      if (outcome.kind === "found") {
+        const { version, etag, writtenAtMs, size } = outcome.meta;
+        items.push({ name, version, etag, writtenAtMs, size, keyId: "", bytes: outcome.document });
+      } else if (outcome.kind === "failed" && (outcome.code === "tampered" || outcome.code === "key_unavailable")) {
+        items.push({ ...UNKNOWN, name, problem: outcome.code });
+      } else if (outcome.kind === "failed" && outcome.code !== "not_found") {
+        return outcome;
+      }
+    }
+    return items;
+  }
+
+  /** Which schemas hold an entity. How many is not in a listing: the counts are not numbers. */
+  async #schemas(): Promise<ListedPage> {
+    const counts = new Map<string, number>();
+    for (let after = "";;) {
+      const [first] = await this.#parts.list({
+        prefix: "",
+        limit: 1,
+        envelopes: false,
+        bytesMax: LIST_PAGE_BYTES_MAX,
+        ...(after === "" ? {} : { after }),
+      });
+      if (first === undefined) return { kind: "page", items: [], more: false, counts };
+      const prefix = first.name.slice(0, first.name.indexOf("_") + 1);
+      counts.set(prefix, NaN);
+      // Every name of the schema begins with the prefix and goes on in ASCII: this one comes after them all.
+      after = `${prefix}\x7f`;
+    }
+  }
+}
+
+const UNKNOWN = { version: 0, etag: "", writtenAtMs: 0, size: 0, keyId: "" };
+
+function stored(
+  { name, size, envelope }: { name: EntityName; size: number; envelope: Uint8Array },
+  whole: boolean,
+): ListItem {
+  const header = whole ? readEnvelopeHeader(envelope) : undefined;
+  if (header === undefined) return { ...UNKNOWN, name, size, ...(whole ? { bytes: envelope } : {}) };
+  return {
+    name,
+    version: header.version,
+    etag: etagOf(header),
+    writtenAtMs: header.writtenAtMs,
+    size: documentSize(envelope),
+    keyId: header.keyId,
+    bytes: envelope,
+  };
+}
