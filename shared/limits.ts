@@ -254,3 +254,7 @@ export const BACKUP_LINE_BYTES_MAX = 96 * MIB;
 export const RESTORE_PARALLEL_MAX = 256;
 /** Entities that are re-encrypted at the same time, so that clients do not feel it. */
 export const REWRAP_PARALLEL = 8;
+
+// Development runner.
+export const DEV_WORKERS_MAX = 16;
+export const CHILD_LINE_BYTES_MAX = 64 * KIB;
