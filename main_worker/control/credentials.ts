@@ -105,7 +105,11 @@ export class CredentialStore {
     return this.#inOrder(async () => {
       const present = this.#current.apiKeys;
       const taken = new Set(present.flatMap(({ id, hash }) => [id, hash]));
-      const added = keys.filter(({ id, hash }) => !taken.has(id) && !taken.has(hash));
+      const added = keys.filter(({ id, hash }) => {
+        const isNew = !taken.has(id) && !taken.has(hash);
+        taken.add(id).add(hash);
+        return isNew;
+      });
       if (present.length + added.length > API_KEYS_MAX) {
         return failure("bad_request", `The API keys would be more than ${API_KEYS_MAX}`);
       }

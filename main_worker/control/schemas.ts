@@ -194,21 +194,23 @@ export class SchemaStore {
   }
 }
 
-/** A template from the shelf. What cannot judge is kept with the reason, so that writes are refused and not let through. */
-async function readTemplate(text: Uint8Array, tooMany: boolean): Promise<Template> {
+/**
+ * A template from the shelf. What cannot judge is kept with the reason, so that writes are refused and not let through;
+ * its text only if it is JSON of a size that could be uploaded.
+ */
+function readTemplate(text: Uint8Array, tooMany: boolean): Template {
   const hash = sha256(text);
-  if (text.length > SCHEMA_BYTES_MAX) {
-    return { hash, text: new Uint8Array(0), invalid: `it is larger than ${SCHEMA_BYTES_MAX} bytes` };
-  }
-  if (tooMany) return { hash, text: new Uint8Array(0), invalid: "there are too many schemas, or too large ones" };
-  const invalid = await problemOf(text);
+  const dropped = (invalid: string): Template => ({ hash, text: new Uint8Array(0), invalid });
+  if (text.length > SCHEMA_BYTES_MAX) return dropped(`it is larger than ${SCHEMA_BYTES_MAX} bytes`);
+  if (tooMany) return dropped("there are too many schemas, or too large ones");
+  const scanned = scanDocument(text);
+  if (!scanned.ok) return dropped(scanned.reason);
+  const invalid = problemOf(text);
   return invalid === undefined ? { hash, text } : { hash, text, invalid };
 }
 
-/** Why a text is not a schema that can judge; `undefined`: it is one. */
+/** Why JSON is not a schema that can judge; `undefined`: it is one. */
 function problemOf(text: Uint8Array): string | undefined {
-  const scanned = scanDocument(text);
-  if (!scanned.ok) return scanned.reason;
   const compiled = compileSchema(text);
   return compiled.kind === "failed" ? compiled.message : undefined;
 }

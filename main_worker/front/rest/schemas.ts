@@ -33,7 +33,10 @@ export function schemaRoutes(deps: RestDeps): readonly Route[] {
   function get(call: Call): Response {
     const template = control.snapshot().schemas.templates.get(schemaIdOfCall(call));
     if (template === undefined) return failed(call, NO_TEMPLATE);
-    if (template.text.length === 0) return failed(call, failure("invalid_schema", template.invalid ?? "It is empty"));
+    // A file that was dropped in and is not even JSON, or is too large, was not kept.
+    if (template.text.length === 0) {
+      return failed(call, failure("invalid_schema", `The template cannot be used: ${template.invalid}`));
+    }
     return reply(call, 200, template.text, "application/json");
   }
 
