@@ -84,8 +84,8 @@ export class DirectoryEntities implements Entities {
   #queue: PendingWrite[] = [];
   #queueBytes = 0;
   #pumping: Promise<void> | undefined;
-  /** First sequences of the group whose fate is open; taken back when the log was repaired. */
-  #doubtful = new Map<OwnedPartition, number>();
+  /** Partitions of the group whose fate is open until the log was repaired. */
+  #doubtful: ReadonlySet<OwnedPartition> = new Set();
 
   #checkpointing: Promise<void> | undefined;
   #checkpointAgain = false;
@@ -209,14 +209,11 @@ export class DirectoryEntities implements Entities {
     try {
       const found = lock.found;
       table = await this.#openTable(index, found === undefined || found.settled === undefined);
-      if (found?.settled !== undefined && table.appliedSequence < found.settled) {
-        throw new DiskError(
-          "damaged",
-          `${
-            this.#parts.layout.table(index)
-          }: is an older state (change ${table.appliedSequence}) than the lock file ` +
-            `remembers (change ${found.settled})`,
-        );
+      const settled = found?.settled ?? 0;
+      if (table.appliedSequence < settled) {
+        const path = this.#parts.layout.table(index);
+        const states = `it ends at change ${table.appliedSequence}, and the lock file remembers change ${settled}`;
+        throw new DiskError("damaged", `${path} is an older state: ${states}`);
       }
       return { kind: "taken", recovered: await this.#recover(index, lock, table) };
     } catch (error) {
@@ -239,11 +236,14 @@ export class DirectoryEntities implements Entities {
     const inherited = writers.length > 0 || lock.found === undefined;
     const partition = new OwnedPartition(index, { table, lock, clock, writer, holder, inherited });
     const recovered = partition.recover(logs);
-    const mustSettle = lock.found === undefined || writers.includes(writer) ||
-      writers.length >= PARTITION_WRITERS_MAX || this.#dirtyBytes + partition.dirtyBytes > LOG_DIRTY_BYTES_MAX / 2;
+    const crowded = writers.length >= PARTITION_WRITERS_MAX ||
+      this.#dirtyBytes + partition.dirtyBytes > LOG_DIRTY_BYTES_MAX / 2;
     this.#abandoned.add(index);
-    if (mustSettle) await partition.checkpoint("at_once");
-    else await lock.write({ holder, writers: [...writers, writer], settled: table.appliedSequence });
+    if (lock.found === undefined || writers.includes(writer) || crowded) await partition.checkpoint("at_once");
+    else {
+      // Not the table's own sequence: a killed owner may have left that unsynced.
+      await lock.write({ holder, writers: [...writers, writer], settled: lock.found.settled ?? 0 });
+    }
     this.#abandoned.delete(index);
     this.#owned.set(index, partition);
     if (partition.needsCheckpoint) this.#scheduleCheckpoint(LOG_CHECKPOINT_MS);
@@ -264,10 +264,11 @@ export class DirectoryEntities implements Entities {
     partition.open = false;
     if (partition.pending > 0) await new Promise<void>((resolve) => partition.onIdle = resolve);
     try {
+      // Otherwise the next owner finds a group in the log that this writer takes out of it later.
+      if (this.#doubtful.has(partition)) await this.#inLogTurn(() => this.#repairLog());
       await partition.clean();
     } catch (error) {
-      // The log may hold a group of this partition whose fate the next owner would decide, and then this one again.
-      if (this.#log.uncertain && this.#closing === undefined) {
+      if (this.#doubtful.has(partition) && this.#closing === undefined) {
         partition.open = true;
         throw error;
       }
@@ -323,11 +324,11 @@ export class DirectoryEntities implements Entities {
   }
 
   async #writeGroup(group: readonly PendingWrite[]): Promise<void> {
-    const firstSequences = new Map<OwnedPartition, number>();
+    const partitions = new Set<OwnedPartition>();
     try {
       if (this.#log.broken) await this.#repairLog();
       const records = group.map(({ partition, name, envelope }) => {
-        if (!firstSequences.has(partition)) firstSequences.set(partition, partition.nextSequence);
+        partitions.add(partition);
         return { partition: partition.index, sequence: partition.nextSequence++, name, envelope };
       });
       await this.#log.append(encodeRecords(records), () => {
@@ -337,8 +338,8 @@ export class DirectoryEntities implements Entities {
         write.partition.write(write.name, write.envelope, records[index]!.sequence, write.inTable);
       });
     } catch (error) {
-      if (this.#log.uncertain && firstSequences.size > 0) this.#doubtful = firstSequences;
-      else giveBack(firstSequences);
+      if (this.#log.uncertain && partitions.size > 0) this.#doubtful = partitions;
+      else for (const partition of partitions) partition.giveBackSequences();
       this.#parts.report({ kind: "log_failed", message: error instanceof Error ? error.message : String(error) });
       this.#settle(group, (write) => write.reject(error));
       // A retired file may be in doubt: a checkpoint gets rid of it.
@@ -363,8 +364,8 @@ export class DirectoryEntities implements Entities {
   /** Starts a new log file after a failed sync; then it is certain that nothing of the failed group counts. */
   async #repairLog(): Promise<void> {
     await this.#log.repair();
-    giveBack(this.#doubtful);
-    this.#doubtful.clear();
+    for (const partition of this.#doubtful) partition.giveBackSequences();
+    this.#doubtful = new Set();
   }
 
   /** Calls `work` when nobody else writes the log. */
@@ -543,10 +544,6 @@ export class DirectoryEntities implements Entities {
     }
     return true;
   }
-}
-
-function giveBack(firstSequences: ReadonlyMap<OwnedPartition, number>): void {
-  for (const [partition, sequence] of firstSequences) partition.giveBackSequences(sequence);
 }
 
 function takeFailure(index: number, error: unknown): TakeOutcome {

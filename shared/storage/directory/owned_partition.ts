@@ -69,10 +69,6 @@ export class OwnedPartition {
     this.nextSequence = this.#visibleSequence + 1;
   }
 
-  get appliedSequence(): number {
-    return this.#appliedSequence;
-  }
-
   get dirtyEntities(): number {
     return this.#current.size + (this.#frozen?.size ?? 0);
   }
@@ -307,28 +303,23 @@ export class OwnedPartition {
   }
 
   /**
-   * Makes the partition clean: everything in the table, sequences that are spent counted as settled, nobody named in
-   * the lock file. @throws {StorageError} and it stays as it is.
+   * Makes the partition clean: everything in the table, nobody named in the lock file. No sequence may be in doubt.
+   * @throws {StorageError} and it stays as it is.
    */
   async clean(): Promise<void> {
     await this.checkpoint("at_once");
     await this.#inTurn(async () => {
       try {
-        const settled = this.nextSequence - 1;
-        if (settled > this.#appliedSequence) {
-          await this.#table.apply([], settled);
-          this.#appliedSequence = settled;
-        }
-        await this.#lock.write(cleanContent(settled));
+        await this.#lock.write(cleanContent(this.#appliedSequence));
       } catch (error) {
         throw runtimeError(`can't release partition ${this.index} cleanly`, error);
       }
     });
   }
 
-  /** Takes back sequences that were given to a group of which nothing will ever be found. */
-  giveBackSequences(next: number): void {
-    this.nextSequence = Math.max(next, this.#appliedSequence + 1);
+  /** Takes back the sequences that were given to a group of which nothing will ever be found. */
+  giveBackSequences(): void {
+    this.nextSequence = this.#visibleSequence + 1;
   }
 
   /** Closes the table and gives the lock back, whatever the lock file says. */
