@@ -230,7 +230,8 @@ export const WIRE_COUNTS_MAX = 1_000_000;
 export const GRPC_ANSWER_EXTRA_BYTES = LIST_PAGE_BYTES_MAX + 4 * MIB;
 /** An error that travels in the trailing metadata of a client's call; gRPC clients accept 8 KiB of them, in base64. */
 export const GRPC_TRAILER_BYTES_MAX = 4 * KIB;
-export const GRPC_STREAMS_MAX = 1_000;
+/** Calls at a time on one connection; each may hold a message. */
+export const GRPC_STREAMS_MAX = 256;
 export const GRPC_KEEPALIVE_MS = 10_000;
 export const GRPC_KEEPALIVE_TIMEOUT_MS = 5_000;
 export const GRPC_RECONNECT_MS_MIN = 100;
@@ -258,3 +259,6 @@ export const REWRAP_PARALLEL = 8;
 // Development runner.
 export const DEV_WORKERS_MAX = 16;
 export const CHILD_LINE_BYTES_MAX = 64 * KIB;
+/** Documents that a check asks for at a time, and violations that it tells of one. */
+export const SCHEMA_CHECK_PAGE = 100;
+export const SCHEMA_CHECK_VIOLATIONS_MAX = 10;

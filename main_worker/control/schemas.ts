@@ -5,7 +5,7 @@ import { SCHEMA_BYTES_MAX, SCHEMAS_MAX, TEMPLATE_POLL_MS, TEMPLATES_BYTES_MAX } 
 import type { Logger } from "../../shared/logging/logger.ts";
 import { NameError, parseSchemaId, type SchemaId } from "../../shared/names.ts";
 import { type Failure, failure } from "../../shared/outcome.ts";
-import { compileSchema } from "../../shared/schema/compile.ts";
+import { compileSchema } from "../../shared/schema/validator.ts";
 import type { Clock, Timer } from "../../shared/seams/clock.ts";
 import { type Shelf, StorageError } from "../../shared/storage/store.ts";
 import type { Changed, Schemas, Template } from "./control.ts";
@@ -212,7 +212,12 @@ function readTemplate(text: Uint8Array, tooMany: boolean): Template {
 /** Why JSON is not a schema that can judge; `undefined`: it is one. */
 function problemOf(text: Uint8Array): string | undefined {
   const compiled = compileSchema(text);
-  return compiled.kind === "failed" ? compiled.message : undefined;
+  return compiled.kind === "invalid" ? describeProblem(compiled) : undefined;
+}
+
+/** Why a text is no schema, and where in it, as a sentence for a person. */
+export function describeProblem({ message, path }: { readonly message: string; readonly path?: string }): string {
+  return path === undefined || path === "" ? message : `${message} (at ${path})`;
 }
 
 function schemaIdOf(name: string): SchemaId | undefined {

@@ -146,6 +146,7 @@ export const COMPONENTS = {
   SchemaCheck: object({
     checked: { ...COUNT, description: "Documents that were looked at." },
     failing: { ...COUNT, description: "Documents that the candidate would not accept." },
+    unreadable: { ...COUNT, description: "Documents that could not be opened, and so not looked at." },
     complete: { type: "boolean", description: "`false`: the time was up before every document was looked at." },
     examples: {
       type: "array",

@@ -7,6 +7,7 @@ import { keyRoutes } from "./keys.ts";
 import { listRoutes } from "./list.ts";
 import { multiGetRoutes } from "./multi_get.ts";
 import type { RestDeps, Route } from "./route.ts";
+import { schemaCheckRoutes } from "./schema_check.ts";
 import { schemaRoutes } from "./schemas.ts";
 import { sessionRoutes } from "./session.ts";
 import { watchRoutes } from "./watch.ts";
@@ -19,6 +20,7 @@ export function createRoutes(deps: RestDeps): readonly Route[] {
     ...multiGetRoutes(deps),
     ...watchRoutes(deps),
     ...schemaRoutes(deps),
+    ...schemaCheckRoutes(deps),
     ...sessionRoutes(deps),
     ...keyRoutes(deps),
     ...adminRoutes(deps),

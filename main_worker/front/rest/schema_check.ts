@@ -1,0 +1,125 @@
+/** `POST /admin/schemas/{schema_id}/check`: how many stored documents a candidate for a template would refuse. */
+import {
+  SCHEMA_BYTES_MAX,
+  SCHEMA_CHECK_EXAMPLES_MAX,
+  SCHEMA_CHECK_MS_MAX,
+  SCHEMA_CHECK_PAGE,
+  SCHEMA_CHECK_SLICE_MS,
+  SCHEMA_CHECK_VIOLATIONS_MAX,
+} from "../../../shared/limits.ts";
+import type { EntityKey, SchemaId } from "../../../shared/names.ts";
+import type { Failure, Violation } from "../../../shared/outcome.ts";
+import { compileSchema, type Validator } from "../../../shared/schema/validator.ts";
+import { sleep } from "../../../shared/seams/clock.ts";
+import { describeProblem } from "../../control/schemas.ts";
+import { readBody } from "./bodies.ts";
+import { jsonContent, ref, SCHEMA_ID_PARAMETER } from "./components.ts";
+import { refuse } from "./errors.ts";
+import { failed, json } from "./reply.ts";
+import { type Call, type RestDeps, type Route, schemaIdOfCall, WRITE } from "./route.ts";
+
+interface Example {
+  readonly key: EntityKey;
+  readonly violations: readonly Violation[];
+}
+
+/** The answer. */
+interface SchemaCheck {
+  readonly checked: number;
+  readonly failing: number;
+  readonly unreadable: number;
+  readonly complete: boolean;
+  readonly examples: readonly Example[];
+}
+
+/** The route of checks. */
+export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
+  const { entities, clock } = deps;
+  /** One check at a time: it works on the thread that answers everybody. */
+  let busy = false;
+
+  async function run(schemaId: SchemaId, validator: Validator, gone: AbortSignal): Promise<SchemaCheck | Failure> {
+    const untilMs = clock.monotonic() + SCHEMA_CHECK_MS_MAX;
+    let sliceEndMs = clock.monotonic() + SCHEMA_CHECK_SLICE_MS;
+    const examples: Example[] = [];
+    let checked = 0;
+    let failing = 0;
+    let unreadable = 0;
+    let after = "";
+    for (;;) {
+      const page = await entities.list(schemaId, { prefix: "", after, limit: SCHEMA_CHECK_PAGE, values: true });
+      if (page.kind === "failed") return page;
+      for (const { key, value } of page.entries) {
+        if (value === undefined) {
+          unreadable++;
+          continue;
+        }
+        const violations = validator.validate(value);
+        checked++;
+        if (violations.length > 0 && ++failing <= SCHEMA_CHECK_EXAMPLES_MAX) {
+          const told = violations.slice(0, SCHEMA_CHECK_VIOLATIONS_MAX);
+          examples.push({ key, violations: told.map(({ path, message }) => ({ key, path, message })) });
+        }
+        if (clock.monotonic() < sliceEndMs) continue;
+        // Others have waited long enough.
+        await sleep(clock, 0);
+        sliceEndMs = clock.monotonic() + SCHEMA_CHECK_SLICE_MS;
+      }
+      const complete = page.next === null;
+      if (complete || gone.aborted || deps.stopping.aborted || clock.monotonic() >= untilMs) {
+        return { checked, failing, unreadable, complete, examples };
+      }
+      after = page.next;
+    }
+  }
+
+  async function check(call: Call): Promise<Response> {
+    const compiled = compileSchema(await readBody(call.request, SCHEMA_BYTES_MAX, clock));
+    if (compiled.kind === "invalid") throw refuse("invalid_schema", describeProblem(compiled));
+    if (busy) throw refuse("overloaded", "Another check is running; try again when it is done");
+    busy = true;
+    try {
+      const result = await run(schemaIdOfCall(call), compiled.validator, call.request.signal);
+      return "kind" in result ? failed(call, result) : json(call, 200, result);
+    } finally {
+      busy = false;
+    }
+  }
+
+  return [{
+    method: "POST",
+    path: "/admin/schemas/{schema_id}/check",
+    access: WRITE,
+    operation: "schema",
+    handle: check,
+    describe: {
+      operationId: "checkSchema",
+      tag: "Schemas",
+      summary: "Check stored documents against a candidate",
+      description: "Nothing is changed. The body is the JSON Schema that is thought of; the answer says how many of " +
+        `the stored documents it would refuse, and shows up to ${SCHEMA_CHECK_EXAMPLES_MAX} of them. Ends after ` +
+        `${SCHEMA_CHECK_MS_MAX / 1000} s at the latest; one check runs at a time.`,
+      parameters: [SCHEMA_ID_PARAMETER],
+      requestBody: {
+        required: true,
+        content: jsonContent(ref("Document"), { type: "object", required: ["title"] }),
+      },
+      responses: {
+        "200": {
+          description: "What was found.",
+          content: jsonContent(ref("SchemaCheck"), {
+            checked: 1204,
+            failing: 1,
+            unreadable: 0,
+            complete: true,
+            examples: [{
+              key: "chat_1",
+              violations: [{ key: "chat_1", path: "", message: "must have required property 'title'" }],
+            }],
+          }),
+        },
+      },
+      errors: ["invalid_schema", "too_large", "unsupported_media_type"],
+    },
+  }];
+}
