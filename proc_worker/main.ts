@@ -1,7 +1,7 @@
 /** A processing worker as a process: reads the configuration, opens the store, joins the main worker, serves, hands over. */
 import { readProcWorkerCommand } from "../shared/config/proc_worker.ts";
 import { formatAddress } from "../shared/config/values.ts";
-import { joinProof } from "../shared/crypto/join.ts";
+import { JOIN_SECRET_OBJECT, joinProof } from "../shared/crypto/join.ts";
 import { createKeyPair } from "../shared/crypto/key_wrap.ts";
 import { sameSecret, secretHash } from "../shared/crypto/tokens.ts";
 import { stderrLogger } from "../shared/logging/stderr.ts";
@@ -81,7 +81,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
       storeId: store.id,
       partitions: store.partitions,
       async prove(timestampMs) {
-        const secret = workerKey === undefined ? await store.auth.get("join.key") : new TextEncoder().encode(workerKey);
+        const secret = workerKey === undefined ? await store.auth.get(JOIN_SECRET_OBJECT) : new TextEncoder().encode(workerKey);
         if (secret === undefined) return new Uint8Array(32);
         return joinProof({ secret, workerId, session, publicKey, timestampMs, storeId: store.id });
       },

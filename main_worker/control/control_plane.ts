@@ -3,7 +3,7 @@
  * an immutable snapshot after each change, and answers a change that must hold at once only when every front has it.
  */
 import type { Keyring } from "../../shared/crypto/keyring.ts";
-import { createJoinSecret, verifyJoinProof } from "../../shared/crypto/join.ts";
+import { createJoinSecret, JOIN_SECRET_OBJECT, verifyJoinProof } from "../../shared/crypto/join.ts";
 import { secretHash } from "../../shared/crypto/tokens.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import type { SchemaId } from "../../shared/names.ts";
@@ -35,8 +35,6 @@ export interface ControlOptions {
   readonly documentBytesMax: number;
 }
 
-/** Object on the `_auth` shelf that only this start of the main worker and its workers know. */
-export const JOIN_SECRET_OBJECT = "join.key";
 const TERM_OBJECT = "term.json";
 
 export class ControlPlane implements Control {

@@ -6,6 +6,9 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { JOIN_PROOF_AGE_MS_MAX } from "../limits.ts";
 import type { Random } from "../seams/random.ts";
 
+/** Object on the store's `_auth` shelf that holds the join secret of the main worker's present start. */
+export const JOIN_SECRET_OBJECT = "join.key";
+
 const CONTEXT = "deltadb/join/v1";
 const JOIN_SECRET_BYTES = 32;
 

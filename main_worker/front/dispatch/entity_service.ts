@@ -1,5 +1,5 @@
 /** The {@linkcode EntityService} of the front doors: operations through the dispatcher, hot documents from the read cache. */
-import { MULTI_GET_BYTES_MAX, RETRY_AFTER_S } from "../../../shared/limits.ts";
+import { MULTI_GET_BYTES_MAX } from "../../../shared/limits.ts";
 import { ifNoneMatchHolds } from "../../../shared/conditions.ts";
 import {
   encodeName,

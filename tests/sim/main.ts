@@ -1,0 +1,46 @@
+/** `deno task sim --seeds=N [--from=S]`, or `--seed=S` for one that is told in detail. Exit status 1 when a seed fails. */
+import { parseArgs } from "node:util";
+import { simulate } from "./simulation.ts";
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    seeds: { type: "string", default: "1000" },
+    from: { type: "string", default: "1" },
+    seed: { type: "string" },
+  },
+});
+const one = values.seed !== undefined;
+const first = Number(values.seed ?? values.from);
+const count = one ? 1 : Number(values.seeds);
+if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) {
+  console.error("sim: --seed, --seeds and --from are whole numbers");
+  Deno.exit(2);
+}
+
+let failed = 0;
+let operations = 0;
+let acknowledged = 0;
+let undecided = 0;
+const startedMs = performance.now();
+for (let seed = first; seed < first + count; seed++) {
+  const result = await simulate({ seed });
+  operations += result.operations;
+  acknowledged += result.acknowledged;
+  undecided += result.undecided;
+  if (one) console.log(result.incidents.join("\n"));
+  if (result.violations.length > 0) {
+    failed += 1;
+    console.log(`seed ${seed}:\n${result.violations.join("\n")}\n  replay with: deno task sim --seed=${seed}`);
+  }
+  if (!one && (seed - first + 1) % 500 === 0) {
+    console.log(
+      `${seed - first + 1} seeds, ${failed} with violations, ${Math.round((performance.now() - startedMs) / 1000)} s`,
+    );
+  }
+}
+console.log(
+  `${count} seeds, ${failed} with violations; ${operations} operations, ${acknowledged} acknowledged writes, ` +
+    `${undecided} histories undecided`,
+);
+Deno.exit(failed === 0 ? 0 : 1);

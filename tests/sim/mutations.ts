@@ -1,0 +1,165 @@
+/**
+ * The product broken on purpose, one promise at a time: what the simulator is worth is how soon it notices. Each mutation takes
+ * effect when it is applied and is undone by the function that it answers.
+ */
+import { CoherenceTable } from "../../main_worker/front/cache/coherence.ts";
+import { DocumentCache } from "../../proc_worker/cache/document_cache.ts";
+import { BatchFloors } from "../../proc_worker/execute/batch_floors.ts";
+import { EntityOrder } from "../../proc_worker/execute/entity_order.ts";
+import { Ownership } from "../../proc_worker/ownership/ownership.ts";
+import type { Disk, PartitionTable } from "../../shared/storage/directory/disk.ts";
+import type { Mutation } from "./cluster.ts";
+
+export interface NamedMutation {
+  /** What the product no longer does. */
+  readonly name: string;
+  /** Parts that are replaced in each simulated cluster. */
+  readonly parts?: Mutation;
+  /** Changes code that all clusters use; answers how to undo it. */
+  apply?(): () => void;
+}
+
+/** Replaces a method of a class. */
+function replaced<T extends object, K extends keyof T>(target: T, method: K, by: (original: T[K]) => T[K]): () => void {
+  const original = target[method];
+  target[method] = by(original);
+  return () => {
+    target[method] = original;
+  };
+}
+
+function withTable(disk: Disk, change: (table: PartitionTable) => PartitionTable): Disk {
+  return { ...disk, openTable: async (path, options) => change(await disk.openTable(path, options)) };
+}
+
+export const MUTATIONS: readonly NamedMutation[] = [
+  {
+    name: "a write is acknowledged before it is synced",
+    parts: {
+      disk: (disk) => ({
+        ...disk,
+        createFile: async (path) => ({ ...await disk.createFile(path), sync: () => Promise.resolve() }),
+      }),
+    },
+  },
+  {
+    name: "the log of a dead worker is not replayed",
+    parts: {
+      disk: (disk) => ({
+        ...disk,
+        list: async (path) => path.endsWith("/log") ? [] : await disk.list(path),
+      }),
+    },
+  },
+  {
+    name: "old records of a log are replayed over newer ones",
+    parts: {
+      disk: (disk) =>
+        withTable(disk, (table) => ({
+          get appliedSequence() {
+            return 0;
+          },
+          get: (name) => table.get(name),
+          has: (name) => table.has(name),
+          list: (range) => table.list(range),
+          counts: () => table.counts(),
+          apply: (changes, sequence) => table.apply(changes, sequence),
+          close: () => table.close(),
+        })),
+    },
+  },
+  {
+    name: "a checkpoint forgets what was deleted",
+    parts: {
+      disk: (disk) =>
+        withTable(disk, (table) => ({
+          get appliedSequence() {
+            return table.appliedSequence;
+          },
+          get: (name) => table.get(name),
+          has: (name) => table.has(name),
+          list: (range) => table.list(range),
+          counts: () => table.counts(),
+          apply: (changes, sequence) => table.apply(changes.filter(({ envelope }) => envelope !== undefined), sequence),
+          close: () => table.close(),
+        })),
+    },
+  },
+  {
+    name: "a lock does not exclude a second owner",
+    parts: {
+      disk: (disk) => ({
+        ...disk,
+        openLock: async (path) => {
+          const lock = await disk.openLock(path);
+          return lock && (path.endsWith("/main") ? lock : { ...lock, tryLock: () => Promise.resolve(true) });
+        },
+        openTable: (path, options) => disk.openTable(path, options),
+      }),
+    },
+  },
+  {
+    name: "requests of an older epoch are executed",
+    apply: () =>
+      replaced(Ownership.prototype, "enter", (enter) =>
+        function (this: Ownership, partition) {
+          return enter.call(this, partition, Infinity);
+        }),
+  },
+  {
+    name: "the read cache is filled while a write is unresolved",
+    apply: () => {
+      const stamp = replaced(CoherenceTable.prototype, "stamp", () => () => 0);
+      const current = replaced(CoherenceTable.prototype, "isCurrent", () => () => true);
+      return () => (stamp(), current());
+    },
+  },
+  {
+    name: "a write counts as resolved as soon as its client was answered",
+    apply: () =>
+      replaced(CoherenceTable.prototype, "begin", (begin) =>
+        function (this: CoherenceTable, slot) {
+          const stamp = begin.call(this, slot);
+          this.resolve(slot, stamp);
+          return stamp;
+        }),
+  },
+  {
+    name: "the envelope does not keep the id of its operation",
+    parts: {
+      sealer: (sealer) => {
+        let n = 0;
+        return {
+          ...sealer,
+          seal: (name, header, document) =>
+            sealer.seal(name, { ...header, opId: (++n).toString(16).padStart(32, "f") }, document),
+        };
+      },
+    },
+  },
+  {
+    name: "a batch that was given up is executed when it turns up late",
+    apply: () =>
+      replaced(BatchFloors.prototype, "begin", (begin) =>
+        function (this: BatchFloors, id, seq, floor) {
+          begin.call(this, id, seq, floor);
+          return true;
+        }),
+  },
+  {
+    name: "batches are reported as finished while they still run",
+    apply: () =>
+      replaced(BatchFloors.prototype, "report", (report) =>
+        function (this: BatchFloors) {
+          return report.call(this).map(({ dispatcher }) => ({ dispatcher, floor: Number.MAX_SAFE_INTEGER }));
+        }),
+  },
+  {
+    name: "a worker keeps its cache of a partition that it gave up",
+    apply: () => replaced(DocumentCache.prototype, "dropPartition", () => () => {}),
+  },
+  {
+    name: "operations on one entity are executed at the same time",
+    apply: () => replaced(EntityOrder.prototype, "run", () => (_name, work) => work()),
+  },
+];
