@@ -72,7 +72,8 @@ export class Channel {
   ): Promise<Response> {
     if (deadlineMs <= 0) throw new TransportError("deadline", `${method.path}: no time is left`);
     const bytes = method.request.encode(request);
-    const answer = await new Promise<Buffer>((resolve, reject) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+    this.#start(method.path, () =>
       this.#client.makeUnaryRequest(
         method.path,
         identity,
@@ -81,8 +82,8 @@ export class Channel {
         this.#currentMetadata(),
         { deadline: Date.now() + deadlineMs },
         (error, value) => error === null ? resolve(value!) : reject(error),
-      );
-    }).catch((error: grpc.ServiceError) => this.#fail(method.path, error));
+      ));
+    const answer = await promise.catch((error: grpc.ServiceError) => this.#fail(method.path, error));
     return this.#decode(method.path, method.response, answer);
   }
 
@@ -95,12 +96,10 @@ export class Channel {
     signal: AbortSignal,
   ): Promise<void> {
     if (signal.aborted) return;
-    const call = this.#client.makeServerStreamRequest(
+    const bytes = method.request.encode(request);
+    const call = this.#start(
       method.path,
-      identity,
-      identity,
-      method.request.encode(request),
-      this.#currentMetadata(),
+      () => this.#client.makeServerStreamRequest(method.path, identity, identity, bytes, this.#currentMetadata()),
     );
     let late = false;
     const timer = setTimeout(() => {
@@ -124,8 +123,11 @@ export class Channel {
           clearTimeout(timer);
           guard(onOpen);
         });
-        call.on("data", (bytes: Buffer) => guard(() => onMessage(this.#decode(method.path, method.response, bytes))));
-        call.once("error", reject);
+        call.on(
+          "data",
+          (message: Buffer) => guard(() => onMessage(this.#decode(method.path, method.response, message))),
+        );
+        call.on("error", reject);
         call.once("end", () => reject(new TransportError("broken", `${method.path}: the other side ended the stream`)));
       });
     } catch (error) {
@@ -142,6 +144,15 @@ export class Channel {
   /** Closes the connection. Calls under way still end. */
   close(): void {
     this.#client.close();
+  }
+
+  /** Starts a call, which throws at once on a client that was closed. */
+  #start<Call>(path: string, start: () => Call): Call {
+    try {
+      return start();
+    } catch (error) {
+      throw new TransportError("broken", `${path}: ${(error as Error).message}`, { cause: error });
+    }
   }
 
   #currentMetadata(): grpc.Metadata {

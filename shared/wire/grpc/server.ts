@@ -46,6 +46,7 @@ const identity = (bytes: Buffer) => bytes;
 export class RpcServer {
   readonly #server: grpc.Server;
   readonly #options: ServerOptions;
+  readonly #streams = new Set<(error: unknown) => void>();
   #address = "";
 
   /**
@@ -123,12 +124,16 @@ export class RpcServer {
   ): { path: string; handle: grpc.UntypedHandleCall; stream: true } {
     const run = async (call: StreamCall) => {
       const ended = new AbortController();
-      call.once("cancelled", () => ended.abort());
       const fail = (error: unknown) => {
         if (ended.signal.aborted) return;
         ended.abort();
         call.emit("error", this.#status(error, method.path));
       };
+      this.#streams.add(fail);
+      call.once("cancelled", () => {
+        this.#streams.delete(fail);
+        ended.abort();
+      });
       const send = (message: Response): boolean => {
         if (ended.signal.aborted) return false;
         if (call.writableLength >= WATCH_BUFFER_EVENTS_MAX) {
@@ -166,8 +171,9 @@ export class RpcServer {
     this.#address = formatAddress({ host, port: bound });
   }
 
-  /** Stops to accept calls, lets those under way end for `graceMs`, and cuts the rest off. */
+  /** Stops to accept calls, ends streams, lets other calls end for `graceMs`, and cuts the rest off. */
   async stop(graceMs: number): Promise<void> {
+    for (const fail of this.#streams) fail(new TransportError("broken", "the server stops"));
     let timer: ReturnType<typeof setTimeout> | undefined;
     await Promise.race([
       new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve())),

@@ -308,6 +308,44 @@ Deno.test("worker: a server that is stopped lets calls end, and cuts off what ta
   });
 });
 
+Deno.test("worker: a server that is stopped ends streams of events at once", async () => {
+  let told = false;
+  const handler: Partial<WorkerHandler> = {
+    events: (_, _send, signal) => untilAborted(signal).then(() => void (told = true)),
+  };
+  await withPair(handler, async ({ server, client }) => {
+    const open = Promise.withResolvers<void>();
+    const reading = client.events({ epoch: 1 }, open.resolve, () => {}, new AbortController().signal);
+    await open.promise;
+    // Without its end the stream would keep the server for all of this time, and the test runner would complain.
+    const [stopped] = await Promise.allSettled([server.stop(600_000), reading]);
+    assert.equal(stopped.status, "fulfilled");
+    await assert.rejects(reading, fails("broken", /the server stops/));
+    assert(told);
+  });
+});
+
+Deno.test("worker: a client that was closed fails its calls, and an error of the reader is the reader's", async () => {
+  const handler: Partial<WorkerHandler> = {
+    events: (_, send, signal) => {
+      send({ kind: "put", name: "a_b" as EntityName, version: 1, etag: "e" });
+      return untilAborted(signal);
+    },
+  };
+  await withPair(handler, async ({ client }) => {
+    const never = new AbortController().signal;
+    const own = new RangeError("mine");
+    const raise = () => {
+      throw own;
+    };
+    await assert.rejects(client.events({ epoch: 1 }, raise, () => {}, never), own);
+    await assert.rejects(client.events({ epoch: 1 }, () => {}, raise, never), own);
+    client.close();
+    await assert.rejects(client.processBatch(batch([]), 5_000), fails("broken"));
+    await assert.rejects(client.events({ epoch: 1 }, () => {}, () => {}, never), fails("broken"));
+  });
+});
+
 Deno.test("worker: a port that is taken is one clear sentence", async () => {
   await withPair({}, async ({ server }) => {
     await assert.rejects(
