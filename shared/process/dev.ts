@@ -34,6 +34,9 @@ const flags = {
   "log-level": { kind: logLevel, default: "info", group: "Programs", help: "Least level that is logged." },
 } as const satisfies FlagTable;
 
+/** How a program is started. */
+export type Started = Pick<ProgramSpec, "command" | "args" | "cwd">;
+
 /** What the runner needs of the process around it. */
 export interface DevParts {
   readonly env: Environment;
@@ -49,12 +52,14 @@ export interface DevParts {
   /** Aborted when it shall stop at once. */
   readonly kill: AbortSignal;
   /** How a program is started: its entry point relative to this file's tree, its permission set, and its arguments. */
-  readonly command: (entry: string, permissions: string, args: readonly string[]) => Omit<ProgramSpec, "name" | "env">;
+  readonly command: (entry: string, permissions: string, args: readonly string[]) => Started;
 }
 
 /** Prefixes of lines in turn: cyan, magenta, green, yellow, blue. */
 const COLOURS = [36, 35, 32, 33, 34];
 const READY_EVERY_MS = 100;
+/** One Ctrl-C arrives twice: from the terminal, and from `deno task`, which passes it on. A later one is for who cannot wait. */
+const SAME_SIGNAL_MS = 1_000;
 const REMIND_EVERY_MS = 15_000;
 
 /** Runs until it is stopped or a program ends. The exit status: 0 after a stop, 1 when something failed, 2 for a bad flag. */
@@ -166,7 +171,12 @@ class DevRun {
     const common = [`-shared-fs=${data}/db`, `-log-level=${logLevel}`, "-log-format=text"];
     const dialled = { host: isUnspecified(grpc.host) ? "127.0.0.1" : grpc.host, port: grpc.port };
     const main = [`-rest-addr=${formatAddress(rest)}`, `-grpc-addr=${formatAddress(grpc)}`, "-tls-cert=", "-tls-key="];
-    yield { name: "main", env, ...this.#parts.command("main_worker/main.ts", "main-worker", [...main, ...common]) };
+    yield {
+      name: "main",
+      env,
+      tier: 0,
+      ...this.#parts.command("main_worker/main.ts", "main-worker", [...main, ...common]),
+    };
     // The keys are the main worker's: a processing worker gets them from it when it joins.
     const { MASTER_KEY: _master, ADMIN_KEY: _admin, ...workerEnv } = env;
     for (const name of this.#names.slice(1)) {
@@ -181,6 +191,7 @@ class DevRun {
       yield {
         name,
         env: workerEnv,
+        tier: 1,
         ...this.#parts.command("proc_worker/main.ts", "proc-worker", [...worker, ...common]),
       };
     }
@@ -269,7 +280,7 @@ function aborted(signal: AbortSignal): Promise<"stopped"> {
 }
 
 /** A program of this tree, run from source with its permission set. It ends when this process is gone. */
-function fromSource(entry: string, permissions: string, args: readonly string[]): Omit<ProgramSpec, "name" | "env"> {
+function fromSource(entry: string, permissions: string, args: readonly string[]): Started {
   const root = new URL("../../", import.meta.url);
   return {
     command: Deno.execPath(),
@@ -298,10 +309,14 @@ function writeAll(file: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Ar
 
 if (import.meta.main) {
   const [stop, kill] = [new AbortController(), new AbortController()];
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    // A second Ctrl-C is for those who cannot wait.
-    Deno.addSignalListener(signal, () => stop.signal.aborted ? kill.abort() : stop.abort());
-  }
+  let stoppedAtMs = 0;
+  const onSignal = () => {
+    if (!stop.signal.aborted) {
+      stoppedAtMs = performance.now();
+      stop.abort();
+    } else if (performance.now() - stoppedAtMs > SAME_SIGNAL_MS) kill.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, onSignal);
   const code = await runDev(Deno.args, {
     env: Deno.env,
     clock: systemClock,

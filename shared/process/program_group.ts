@@ -15,6 +15,8 @@ export interface ProgramSpec {
   readonly cwd?: string;
   /** Variables beside those of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Programs of a higher tier stop before those of a lower one; within a tier, all at once. */
+  readonly tier: number;
 }
 
 /** How a program ended. */
@@ -123,9 +125,12 @@ export class ProgramGroup {
     return { name, code, signal };
   }
 
-  /** Stops all programs, the last started first, and each only when those after it have ended. */
+  /** Stops all programs, tier by tier. */
   async stop(): Promise<void> {
-    for (const child of this.#children.toReversed()) await this.#stop(child);
+    const tiers = Map.groupBy(this.#children, (child) => child.spec.tier);
+    for (const [, children] of [...tiers].toSorted(([a], [b]) => b - a)) {
+      await Promise.all(children.map((child) => this.#stop(child)));
+    }
   }
 
   /** Ends all programs by force. */

@@ -17,7 +17,8 @@ function group(graceMs = 60_000) {
       for (const { text, resolve } of waiting) if (lines.at(-1)!.includes(text)) resolve();
     },
   });
-  const start = (name: string, script: string) => programs.start({ name, command: "sh", args: ["-c", script] });
+  const start = (name: string, script: string, tier = 0) =>
+    programs.start({ name, command: "sh", args: ["-c", script], tier });
   const line = (text: string) =>
     new Promise<void>((resolve) => lines.some((l) => l.includes(text)) ? resolve() : waiting.push({ text, resolve }));
   return { programs, lines, start, line };
@@ -33,13 +34,15 @@ Deno.test("lines of both streams are shown behind the name, and the end is told"
   assert.deepEqual(lines.toSorted(), ["one: a\n", "one: b\n", "one: no line feed\n"]);
 });
 
-Deno.test("stopping goes from the last started to the first, one after another", async () => {
+Deno.test("stopping goes tier by tier, the highest first", async () => {
   const { programs, lines, start, line } = group();
-  start("main", GOOD);
-  start("worker", GOOD);
-  await Promise.all([line("main: up"), line("worker: up")]);
+  start("main", GOOD, 0);
+  start("worker-1", GOOD, 1);
+  start("worker-2", GOOD, 1);
+  await Promise.all([line("main: up"), line("worker-1: up"), line("worker-2: up")]);
   await programs.stop();
-  assert.deepEqual(lines.slice(2), ["worker: stopping\n", "main: stopping\n"]);
+  assert.deepEqual(lines.slice(3, 5).toSorted(), ["worker-1: stopping\n", "worker-2: stopping\n"]);
+  assert.equal(lines[5], "main: stopping\n");
   await programs.stop();
 });
 
@@ -65,7 +68,10 @@ Deno.test("a program that is not there cannot be started, and harms no other", a
   const { programs, start, line } = group();
   start("main", GOOD);
   await line("main: up");
-  assert.throws(() => programs.start({ name: "x", command: "/no/such/program", args: [] }), Deno.errors.NotFound);
+  assert.throws(
+    () => programs.start({ name: "x", command: "/no/such/program", args: [], tier: 0 }),
+    Deno.errors.NotFound,
+  );
   programs.kill();
   assert.equal((await programs.firstEnded).signal, "SIGKILL");
 });
