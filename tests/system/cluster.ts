@@ -1,0 +1,219 @@
+/** Real processes for tests: the two programs as a user starts them from source, on free ports and a directory of their own. */
+import assert from "assert";
+import { fileURLToPath } from "node:url";
+
+/** The repository. */
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** The admin key of every test cluster. */
+export const ADMIN_KEY = "test-admin-key-0123456789abcdef";
+
+/** Start-up on a loaded machine may take long; nothing is measured by this. */
+const READY_MS = 90_000;
+const POLL_MS = 25;
+
+/** One of the programs, started. */
+export class Program {
+  readonly name: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #output: Promise<unknown>;
+  #lines = "";
+
+  constructor(name: string, entry: string, flags: readonly string[], env: Record<string, string> = {}) {
+    this.name = name;
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-q", "-A", "--frozen", entry, ...flags],
+      cwd: ROOT,
+      env,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#output = Promise.all([this.#read(this.#child.stdout), this.#read(this.#child.stderr)]);
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#lines += text;
+  }
+
+  /** Everything that it has printed so far. */
+  get output(): string {
+    return this.#lines;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  signal(signal: Deno.Signal): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
+  /** Its exit status, once it has ended and everything that it printed has been read. */
+  async ended(): Promise<Deno.CommandStatus> {
+    const status = await this.#child.status;
+    await this.#output;
+    return status;
+  }
+
+  async kill(): Promise<void> {
+    this.signal("SIGKILL");
+    await this.ended();
+  }
+
+  /** Waits for a log event, and answers its line. @throws when the program ends without it. */
+  async event(name: string): Promise<Record<string, unknown>> {
+    let over = false;
+    this.#child.status.then(() => over = true);
+    for (const until = Date.now() + READY_MS; Date.now() < until;) {
+      const ended = over;
+      for (const line of this.#lines.split("\n")) {
+        if (line.includes(`"event":"${name}"`)) return JSON.parse(line);
+      }
+      if (ended) break;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Error(`${this.name} did not say ${name}; it said:\n${this.#lines}`);
+  }
+}
+
+/** How a cluster is started. */
+export interface ClusterOptions {
+  /** Processing workers. Default: 1. */
+  readonly workers?: number;
+  /** Store root. Default: a new temporary directory. */
+  readonly root?: string;
+  /** More flags of each program. */
+  readonly mainFlags?: readonly string[];
+  readonly workerFlags?: readonly string[];
+  /** `null`: dev mode. */
+  readonly adminKey?: string | null;
+  readonly masterKey?: string;
+}
+
+export class Cluster {
+  readonly root: string;
+  readonly masterKey: string;
+  readonly options: ClusterOptions;
+  main!: Program;
+  url = "";
+  grpc = "";
+  readonly workers = new Map<string, Program>();
+  #restPort = 0;
+  #grpcPort = 0;
+
+  private constructor(options: ClusterOptions) {
+    this.options = options;
+    this.root = options.root ?? Deno.makeTempDirSync({ prefix: "deltadb-test-" });
+    this.masterKey = options.masterKey ?? crypto.getRandomValues(new Uint8Array(32)).toHex();
+  }
+
+  /** A cluster whose partitions are all served. */
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const cluster = new Cluster(options);
+    await cluster.startMain();
+    for (let i = 1; i <= (options.workers ?? 1); i++) cluster.startWorker(`worker-${i}`);
+    await cluster.ready();
+    return cluster;
+  }
+
+  /** Starts the main worker: on free ports the first time, on the same ones after that. */
+  async startMain(): Promise<void> {
+    const { adminKey = ADMIN_KEY, mainFlags = [] } = this.options;
+    this.main = new Program("main-worker", "main_worker/main.ts", [
+      `-rest-addr=127.0.0.1:${this.#restPort}`,
+      `-grpc-addr=127.0.0.1:${this.#grpcPort}`,
+      ...(mainFlags.some((flag) => flag.startsWith("-s3-endpoint")) ? [] : [`-shared-fs=${this.root}/db`]),
+      ...mainFlags,
+    ], { MASTER_KEY: this.masterKey, ...(adminKey === null ? {} : { ADMIN_KEY: adminKey }) });
+    const { rest_addr, grpc_addr } = await this.main.event("started");
+    this.url = `http://${rest_addr}`;
+    this.grpc = String(grpc_addr);
+    this.#restPort = Number(String(rest_addr).split(":").at(-1));
+    this.#grpcPort = Number(this.grpc.split(":").at(-1));
+  }
+
+  startWorker(id: string): Program {
+    const { workerFlags = [] } = this.options;
+    const worker = new Program(id, "proc_worker/main.ts", [
+      `-worker-id=${id}`,
+      `-main-addr=${this.grpc}`,
+      "-grpc-addr=127.0.0.1:0",
+      ...(workerFlags.some((flag) => flag.startsWith("-s3-endpoint")) ? [] : [`-shared-fs=${this.root}/db`]),
+      ...workerFlags,
+    ]);
+    this.workers.set(id, worker);
+    return worker;
+  }
+
+  /** Waits until every partition has an owner. */
+  async ready(): Promise<void> {
+    let last = "";
+    for (const until = Date.now() + READY_MS; Date.now() < until;) {
+      try {
+        const response = await fetch(`${this.url}/ready`);
+        last = await response.text();
+        if (response.ok) return;
+      } catch (error) {
+        last = String(error);
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Error(`the cluster did not become ready: ${last}\n${this.output}`);
+  }
+
+  /** What all programs have printed. */
+  get output(): string {
+    return [this.main, ...this.workers.values()].map(({ name, output }) => `--- ${name}\n${output}`).join("\n");
+  }
+
+  /** A request with the admin key. */
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (!headers.has("authorization")) headers.set("authorization", `Bearer ${ADMIN_KEY}`);
+    return fetch(`${this.url}${path}`, { ...init, headers });
+  }
+
+  /** Stores a document and asserts that it was acknowledged. */
+  async put(schema: string, key: string, document: BodyInit): Promise<void> {
+    const response = await this.fetch(`/entity/${schema}?key=${encodeURIComponent(key)}`, {
+      method: "PUT",
+      body: document,
+    });
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+  }
+
+  /** A document's bytes as text. */
+  async get(schema: string, key: string): Promise<string> {
+    const response = await this.fetch(`/entity/${schema}?key=${encodeURIComponent(key)}`);
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    return text;
+  }
+
+  /** Kills everything at once, as a crash of the machine's processes would. */
+  async killAll(): Promise<void> {
+    const programs = [this.main, ...this.workers.values()];
+    for (const program of programs) program.signal("SIGKILL");
+    await Promise.all(programs.map((program) => program.ended()));
+    this.workers.clear();
+  }
+
+  /** Starts everything again on the same store. */
+  async restart(): Promise<void> {
+    await this.startMain();
+    for (let i = 1; i <= (this.options.workers ?? 1); i++) this.startWorker(`worker-${i}`);
+    await this.ready();
+  }
+
+  /** Ends everything and removes the directory. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.killAll();
+    if (this.options.root === undefined) await Deno.remove(this.root, { recursive: true });
+  }
+}
