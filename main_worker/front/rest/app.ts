@@ -1,5 +1,5 @@
 /** The REST door: finds the route of a request, checks who calls, runs the handler and answers, whatever happens. */
-import { Hono } from "hono";
+import { RegExpRouter } from "hono/router/reg-exp-router";
 import { REQUEST_ID_BYTES_MAX } from "../../../shared/limits.ts";
 import type { SchemaId } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
@@ -7,7 +7,7 @@ import { type Random, randomHex } from "../../../shared/seams/random.ts";
 import { authorize, type Principal } from "../auth.ts";
 import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
-import { failed, reply } from "./reply.ts";
+import { type Answering, failed, reply } from "./reply.ts";
 import type { RestDeps, Route } from "./route.ts";
 import { createRoutes } from "./routes.ts";
 import { uiResponse } from "./ui.ts";
@@ -27,10 +27,9 @@ export interface RestApp {
 }
 
 /** What travels through the router. */
-interface Passing {
+interface Passing extends Answering {
   readonly info: ConnectionInfo;
   readonly target: Target;
-  readonly requestId: string;
   readonly startedMs: number;
 }
 
@@ -83,7 +82,7 @@ export function createRestApp(deps: RestDeps): RestApp {
 
   function respond(prepared: Prepared, request: Request, passing: Passing): Response | Promise<Response> {
     const { route, indexes, hasSchemaId } = prepared;
-    const { requestId, target: { path, query } } = passing;
+    const { requestId, isHead, target: { path, query } } = passing;
     const remoteAddr = passing.info.remoteAddr;
     const refused = (refusal: Failure): Response => {
       metrics.credentialRefused();
@@ -93,7 +92,7 @@ export function createRestApp(deps: RestDeps): RestApp {
         code: refusal.code,
         route: route.path,
       });
-      return failed({ requestId }, refusal);
+      return failed(passing, refusal);
     };
 
     const principal = admit(route, request);
@@ -105,7 +104,7 @@ export function createRestApp(deps: RestDeps): RestApp {
       const forbidden = authorize(principal, route.access.permission, schemaId);
       if (forbidden !== undefined) return refused(forbidden);
     }
-    return route.handle({ request, requestId, remoteAddr, query, segments, principal, schemaId });
+    return route.handle({ request, requestId, isHead, remoteAddr, query, segments, principal, schemaId });
   }
 
   /** The answer to what was thrown. */
@@ -139,49 +138,60 @@ export function createRestApp(deps: RestDeps): RestApp {
     );
   }
 
-  const router = new Hono<{ Bindings: Passing }>({ getPath: (request) => splitTarget(request.url).path });
+  const router = new RegExpRouter<Methods>();
   const byPath = Map.groupBy(routes.map(prepare), ({ route }) => route.path);
   for (const [path, prepared] of byPath) {
-    const methods = new Map(prepared.map((one) => [one.route.method as string, one]));
-    const allow = allowed(methods);
-    router.all(path.replace(/\{([^}]+)\}/g, ":$1"), (context): Response | Promise<Response> => {
-      const { req: { raw }, env } = context;
-      const one = methods.get(raw.method === "HEAD" ? "GET" : raw.method);
-      if (one !== undefined) {
-        const response = run(one, raw, env);
-        if (raw.method !== "HEAD") return response;
-        return response instanceof Response ? withoutBody(response) : response.then(withoutBody);
-      }
-      if (raw.method === "OPTIONS") return finish(OTHER, env, reply(env, 204, null, undefined, [["allow", allow]]));
-      return finish(OTHER, env, wrongMethod(env, raw, allow));
-    });
+    router.add("ALL", path.replace(/\{([^}]+)\}/g, ":$1"), methodsOf(prepared));
   }
 
-  /** Every path that no route has: a file of the UI, or nothing. */
-  router.notFound(({ req: { raw }, env }) => {
-    const { path } = env.target;
-    if (raw.method === "GET" || raw.method === "HEAD") {
-      const asset = uiResponse(deps.ui, env, raw, path);
-      if (asset !== undefined) return finish(OTHER, env, raw.method === "HEAD" ? withoutBody(asset) : asset);
-    }
-    return finish(OTHER, env, failed(env, NO_ROUTE));
-  });
+  /** Answers a request for anything but the hot routes. */
+  function route(request: Request, passing: Passing): Response | Promise<Response> {
+    const [[match]] = router.match("ALL", passing.target.path);
+    const methods = match?.[0];
+    if (methods === undefined) return finish(OTHER, passing, withoutRoute(request, passing));
+    const one = methods.byName.get(passing.isHead ? "GET" : request.method);
+    if (one !== undefined) return run(one, request, passing);
+    return finish(
+      OTHER,
+      passing,
+      request.method === "OPTIONS"
+        ? reply(passing, 204, null, undefined, [["allow", methods.allow]])
+        : wrongMethod(passing, request.method, methods.allow),
+    );
+  }
 
-  router.onError((error, { env }) => finish(OTHER, env, answerError(error, env, "none")));
+  /** At every path that no route has: a file of the UI, or nothing. */
+  function withoutRoute(request: Request, passing: Passing): Response {
+    const reads = request.method === "GET" || passing.isHead;
+    try {
+      const asset = reads ? uiResponse(deps.ui, passing, request, passing.target.path) : undefined;
+      return asset ?? failed(passing, NO_ROUTE);
+    } catch (error) {
+      return answerError(error, passing, "none");
+    }
+  }
 
   // The two hot routes are answered in front of the router, by the very handlers that it would have found.
-  const entityMethods = new Map((byPath.get(ENTITY_PATH) ?? []).map((one) => [one.route.method as string, one]));
+  const entityMethods = methodsOf(byPath.get(ENTITY_PATH) ?? []).byName;
 
   return {
     routes,
     fetch(request, info) {
       const target = splitTarget(request.url);
-      const passing: Passing = { info, target, requestId: ids.of(request), startedMs: statistics.begin() };
+      const passing: Passing = {
+        info,
+        target,
+        requestId: ids.of(request),
+        isHead: request.method === "HEAD",
+        startedMs: statistics.begin(),
+      };
       if (target.path.startsWith(ENTITY_PREFIX) && target.path.indexOf("/", ENTITY_PREFIX.length) < 0) {
         const one = target.path.length > ENTITY_PREFIX.length ? entityMethods.get(request.method) : undefined;
         if (one !== undefined) return run(one, request, passing);
       }
-      return router.fetch(request, passing);
+      const response = route(request, passing);
+      if (!passing.isHead) return response;
+      return response instanceof Response ? withoutBody(response) : response.then(withoutBody);
     },
   };
 }
@@ -204,18 +214,31 @@ function pick(path: string, indexes: readonly number[]): readonly string[] {
   return indexes.map((index) => segments[index] ?? "");
 }
 
-function allowed(methods: ReadonlyMap<string, unknown>): string {
-  const names = [...methods.keys(), ...(methods.has("GET") ? ["HEAD"] : []), "OPTIONS"];
-  return names.sort().join(", ");
+/** The methods of a path, and the value of `Allow` that names them. */
+interface Methods {
+  readonly byName: ReadonlyMap<string, Prepared>;
+  readonly allow: string;
 }
 
-function wrongMethod(call: Passing, request: Request, allow: string): Response {
-  const problem = failure("method_not_allowed", `This path has no ${request.method}; it has ${allow}`);
+function methodsOf(prepared: readonly Prepared[]): Methods {
+  const byName = new Map(prepared.map((one) => [one.route.method as string, one]));
+  const names = [...byName.keys(), ...(byName.has("GET") ? ["HEAD"] : []), "OPTIONS"];
+  return { byName, allow: names.sort().join(", ") };
+}
+
+function wrongMethod(call: Passing, method: string, allow: string): Response {
+  const problem = failure("method_not_allowed", `This path has no ${method}; it has ${allow}`);
   return failed(call, problem, undefined, [["allow", allow]]);
 }
 
-/** The same answer to HEAD. What it would have streamed is not even begun. */
+/**
+ * The same answer to HEAD. What it would have streamed is not even begun; where its length is not known, an empty stream
+ * keeps the server from claiming that it is 0.
+ */
 function withoutBody(response: Response): Response {
-  response.body?.cancel().catch(() => {});
-  return new Response(null, { status: response.status, headers: response.headers });
+  if (response.body === null) return response;
+  response.body.cancel().catch(() => {});
+  const { status, headers } = response;
+  const body = headers.has("content-length") ? null : new ReadableStream({ start: (controller) => controller.close() });
+  return new Response(body, { status, headers });
 }

@@ -66,9 +66,13 @@ Deno.test("HEAD answers on every path with GET, without a body", async () => {
   const { app, send } = await createHarness();
   for (const route of app.routes.filter(({ method }) => method === "GET")) {
     const head = await send("HEAD", `${pathOf(route)}?key=k`);
-    assert.equal(head.body, null);
+    assert.equal(await head.text(), "");
     const get = await send("GET", `${pathOf(route)}?key=k`);
-    await get.body?.cancel();
+    const streams = ["/watch/{schema_id}", "/admin/backup", "/docs", "/"].includes(route.path);
+    const size = streams ? null : String((await get.bytes()).length);
+    if (streams) await get.body!.cancel();
+    // The answer to HEAD is counted too, so these figures have moved on.
+    if (route.path !== "/admin/stats") assert.equal(head.headers.get("content-length"), size, route.path);
     assert.equal(head.status, get.status, route.path);
     assert.equal(head.headers.get("content-type"), get.headers.get("content-type"), route.path);
   }
@@ -226,6 +230,6 @@ Deno.test("the UI's files are served beside the routes", async () => {
   const { send } = await createHarness();
   assert.equal(await (await send("GET", "/", { key: null })).text(), "<p>UI</p>");
   assert.equal(await (await send("GET", "/assets/app.js", { key: null })).text(), "<p>UI</p>");
-  assert.equal((await send("HEAD", "/assets/app.js", { key: null })).body, null);
+  assert.equal(await (await send("HEAD", "/assets/app.js", { key: null })).text(), "");
   assert.equal((await send("POST", "/assets/app.js", { key: null })).status, 404);
 });

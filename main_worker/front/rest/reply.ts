@@ -9,6 +9,8 @@ export const API_CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 
 /** The part of a call that an answer needs. */
 export interface Answering {
   readonly requestId: string;
+  /** Whether the request was HEAD: its answer says how long the body would be. */
+  readonly isHead: boolean;
 }
 
 /**
@@ -37,6 +39,10 @@ export function reply(
 ): Response {
   const headers = apiHeaders(call, contentType);
   for (const [name, value] of more) headers.push([name, value]);
+  if (call.isHead && body !== null && !(body instanceof ReadableStream)) {
+    const size = typeof body === "string" ? new TextEncoder().encode(body).length : body.length;
+    headers.push(["content-length", String(size)]);
+  }
   return new Response(body as BodyInit | null, { status, headers });
 }
 

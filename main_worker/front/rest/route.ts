@@ -10,6 +10,7 @@ import type { EntityService } from "../entities.ts";
 import type { AdminOperations } from "./admin_operations.ts";
 import type { Readiness } from "./health.ts";
 import type { Parameter, RequestBody, ResponseObject } from "./openapi_types.ts";
+import type { Answering } from "./reply.ts";
 import type { RequestStatistics } from "./statistics.ts";
 import type { OperationName } from "./stats.ts";
 import type { UiAssets } from "./ui.ts";
@@ -48,9 +49,8 @@ export interface RestDeps {
 }
 
 /** One request on its way to its handler. */
-export interface Call {
+export interface Call extends Answering {
   readonly request: Request;
-  readonly requestId: string;
   /** Host that the connection came from, without a port. */
   readonly remoteAddr: string;
   /** Not decoded, without the question mark. */
