@@ -111,7 +111,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     metrics: metrics.rest,
     bodyBytesMax: config.restMaxBodyBytes,
     version: VERSION,
-    ui: createUiAssets(),
+    ui: createUiAssets(() => ({ devMode: config.adminKey === undefined, version: VERSION })),
     ready: readiness(control, store, clock),
     stopping: stopping.signal,
   });
