@@ -141,6 +141,9 @@ export function classify(error: unknown, place: Place, nowMs: number): ObjectErr
       `${at} refuses requests because the clocks differ too much${skew(raw, nowMs)}: set the clock`,
     );
   }
+  if (code === "InvalidLocationConstraint") {
+    return make("denied", `${at} does not know region ${place.region}: check -s3-region`);
+  }
   if (WRONG_REGION.has(code) || status === 301 || status === 307) {
     const region = text(raw.Region) || text(raw.$response?.headers?.["x-amz-bucket-region"]);
     const other = region === "" || region === place.region ? "another region" : `region ${region}`;

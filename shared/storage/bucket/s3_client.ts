@@ -93,7 +93,6 @@ async function agents(): Promise<Agents> {
 function configOf(
   options: S3Options,
   place: Place & { readonly aws: boolean },
-  clock: Clock,
   pools: Agents,
 ): S3ClientConfig {
   // The global endpoint of AWS only redirects for most regions: without an endpoint the SDK derives the region's own.
@@ -105,9 +104,7 @@ function configOf(
     forcePathStyle: !place.aws,
     maxAttempts: 1,
     retryMode: "standard",
-    disableClockSkewCorrection: true,
-    // The signature's date is the clock seam's, which in production is the machine's own.
-    systemClockOffset: clock.now() - Date.now(),
+    disableClockSkewCorrection: false,
     // Services other than AWS reject the checksum trailers that are the default.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
@@ -130,7 +127,10 @@ function configOf(
 export async function openS3Client(options: S3Options, clock: Clock): Promise<ObjectClient> {
   const place = parsePlace(options);
   const [sdk, pools] = await Promise.all([import("@aws-sdk/client-s3"), agents()]);
-  const client = new sdk.S3Client(configOf(options, place, clock, pools));
+  const client = new sdk.S3Client(configOf(options, place, pools));
+  // The signature's date is the clock seam's, which in production is the machine's own. The SDK would set the offset by
+  // itself to what the service's clock says, and so hide a clock that is wrong.
+  Object.defineProperty(client.config, "systemClockOffset", { get: () => clock.now() - Date.now(), set: () => {} });
   // It reads an environment variable of AWS Lambda, for which the program has no permission.
   client.middlewareStack.remove("recursionDetectionMiddleware");
   return new SdkClient(sdk, client, place, clock);
