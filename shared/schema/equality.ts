@@ -2,20 +2,25 @@
 import type { Json } from "./dialect.ts";
 import type { Meter } from "./meter.ts";
 
+/** What writing one value or name as text costs. */
+const COMPARED_STEPS = 8;
+/** What dividing decimals costs beside their digits. */
+const DIVIDED_STEPS = 16;
+
 /**
  * A text that two values share if and only if they are equal: names in order, `1` and `1.0` alike. Numbers are doubles,
  * so those beyond their precision or range are equal when their doubles are. Recurses at most as deep as JSON may nest.
  */
 export function canonicalText(value: Json, meter: Meter): string {
-  meter.charge(1);
+  meter.charge(COMPARED_STEPS);
   if (typeof value === "string") {
-    meter.charge(value.length >> 5);
+    meter.charge(value.length >> 4);
     return JSON.stringify(value);
   }
   if (typeof value !== "object" || value === null) return String(value === 0 ? 0 : value);
   if (Array.isArray(value)) return `[${value.map((item) => canonicalText(item, meter)).join(",")}]`;
   const members = Object.keys(value).sort().map((name) => {
-    meter.charge(1 + (name.length >> 5));
+    meter.charge(COMPARED_STEPS + (name.length >> 4));
     return `${JSON.stringify(name)}:${canonicalText(value[name]!, meter)}`;
   });
   return `{${members.join(",")}}`;
@@ -70,11 +75,12 @@ function isScalar(value: Json): value is null | boolean | number | string {
  * Whether `value` is a whole multiple of `unit`, both read as the shortest decimals that give their doubles: so 1.13 is
  * a multiple of 0.01, which a division of doubles denies. A number beyond the range of doubles is no multiple of any.
  */
-export function isMultiple(value: number, unit: number): boolean {
+export function isMultiple(value: number, unit: number, meter: Meter): boolean {
   if (Number.isSafeInteger(value) && Number.isSafeInteger(unit)) return value % unit === 0;
   if (!Number.isFinite(value) || !Number.isFinite(unit)) return false;
   const [a, b] = [decimal(value), decimal(unit)];
   const scale = Math.min(a.exponent, b.exponent);
+  meter.charge(DIVIDED_STEPS + Math.max(a.exponent, b.exponent) - scale);
   const whole = (number: { digits: bigint; exponent: number }) =>
     number.digits * 10n ** BigInt(number.exponent - scale);
   return whole(a) % whole(b) === 0n;

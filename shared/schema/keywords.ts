@@ -2,11 +2,19 @@
  * The keywords that the code generator gets from us: calls between definitions, the counting of work, and those whose
  * own implementations in Ajv take quadratic time, trip over names such as `valueOf`, or take doubles for decimals.
  */
-import { _, type Ajv2020, type Code, type CodeKeywordDefinition, type KeywordCxt, Name, nil } from "ajv/dist/2020.js";
+import {
+  _,
+  type Ajv2020,
+  type Code,
+  type CodeKeywordDefinition,
+  type KeywordCxt,
+  Name,
+  nil,
+  str,
+} from "ajv/dist/2020.js";
 import names from "ajv/dist/compile/names.js";
 import { mergeEvaluated } from "ajv/dist/compile/util.js";
 import anyOf from "ajv/dist/vocabularies/applicator/anyOf.js";
-import contains from "ajv/dist/vocabularies/applicator/contains.js";
 import oneOf from "ajv/dist/vocabularies/applicator/oneOf.js";
 import { callValidateCode } from "ajv/dist/vocabularies/code.js";
 import type { Json } from "./dialect.ts";
@@ -15,6 +23,10 @@ import type { StepCosts } from "./linker.ts";
 import type { Meter } from "./meter.ts";
 
 const { vErrors, errors } = names.default;
+
+// Ajv's `Type` of a place in the document: it is erased from its declarations.
+const NUMBER = 0;
+const STRING = 1;
 
 /** A compiled definition, or the place of one that is not compiled yet. */
 export interface Slot {
@@ -32,59 +44,64 @@ export function addKeywords(ajv: Ajv2020, slots: readonly Slot[], meter: Meter):
     callKeyword("x-branch", slots, meter),
     verdictOnly(anyOf.default as CodeKeywordDefinition),
     verdictOnly(oneOf.default as CodeKeywordDefinition),
-    withoutEvaluating(verdictOnly(contains.default as CodeKeywordDefinition)),
+    CONTAINS,
+    UNEVALUATED_ITEMS,
     UNEVALUATED_PROPERTIES,
+    allowedKeyword("const", "must be equal to constant", meter),
+    allowedKeyword("enum", "must be equal to one of the allowed values", meter),
+    multipleOfKeyword(meter),
+    uniqueItemsKeyword(meter),
   ];
   for (const definition of own) {
     ajv.removeKeyword(definition.keyword as string);
     ajv.addKeyword(definition);
   }
+}
 
-  for (const keyword of ["const", "enum", "uniqueItems", "multipleOf"]) ajv.removeKeyword(keyword);
-  ajv.addKeyword({
-    keyword: "const",
-    compile(value: Json) {
-      const allowed = new ValueSet([value], meter);
-      return (data: Json) => allowed.has(data);
+/** `const` and `enum`: scalars and other values are looked up, not compared one by one. */
+function allowedKeyword(keyword: "const" | "enum", message: string, meter: Meter): CodeKeywordDefinition {
+  return {
+    keyword,
+    error: { message },
+    code(cxt: KeywordCxt) {
+      const allowed = new ValueSet(keyword === "const" ? [cxt.schema as Json] : cxt.schema as Json[], meter);
+      cxt.fail(_`!${cxt.gen.scopeValue("obj", { ref: allowed })}.has(${cxt.data})`);
     },
-    errors: false,
-    error: { message: "must be equal to constant" },
-  });
-  ajv.addKeyword({
-    keyword: "enum",
-    schemaType: "array",
-    compile(values: Json[]) {
-      const allowed = new ValueSet(values, meter);
-      return (data: Json) => allowed.has(data);
-    },
-    errors: false,
-    error: { message: "must be equal to one of the allowed values" },
-  });
-  ajv.addKeyword({
+  };
+}
+
+function multipleOfKeyword(meter: Meter): CodeKeywordDefinition {
+  return {
     keyword: "multipleOf",
     type: "number",
     schemaType: "number",
-    compile: (unit: number) => (data: number) => isMultiple(data, unit),
-    errors: false,
-    error: { message: ({ schema }: { schema: number }) => _`${`must be multiple of ${schema}`}` },
-  });
-  ajv.addKeyword({
+    error: { message: ({ schema }) => str`must be multiple of ${schema as number}` },
+    code(cxt: KeywordCxt) {
+      const { gen, data, schema } = cxt;
+      const counter = gen.scopeValue("obj", { ref: meter });
+      cxt.fail(_`!${gen.scopeValue("func", { ref: isMultiple })}(${data}, ${schema as number}, ${counter})`);
+    },
+  };
+}
+
+function uniqueItemsKeyword(meter: Meter): CodeKeywordDefinition {
+  return {
     keyword: "uniqueItems",
     type: "array",
     schemaType: "boolean",
-    compile(unique: boolean) {
-      const validate: { (data: Json[]): boolean; errors?: { message: string }[] } = (data) => {
-        const found = unique ? findDuplicate(data, meter) : undefined;
-        if (found === undefined) return true;
-        validate.errors = [{
-          message: `must NOT have duplicate items (items ${found[0]} and ${found[1]} are equal)`,
-        }];
-        return false;
-      };
-      return validate;
+    error: {
+      message: ({ params: { found } }) =>
+        str`must NOT have duplicate items (items ${_`${found}[0]`} and ${_`${found}[1]`} are equal)`,
     },
-    errors: true,
-  });
+    code(cxt: KeywordCxt) {
+      if (cxt.schema !== true) return;
+      const { gen, data } = cxt;
+      const counter = gen.scopeValue("obj", { ref: meter });
+      const found = gen.const("found", _`${gen.scopeValue("func", { ref: findDuplicate })}(${data}, ${counter})`);
+      cxt.setParams({ found });
+      cxt.fail(_`${found} !== undefined`);
+    },
+  };
 }
 
 /** `x-steps`: counts the application of a subschema, and stops when there are problems enough. */
@@ -186,17 +203,76 @@ function verdictOnly(definition: CodeKeywordDefinition): CodeKeywordDefinition {
   };
 }
 
-/** A keyword that does not make Ajv believe that it has looked at every item. */
-function withoutEvaluating(definition: CodeKeywordDefinition): CodeKeywordDefinition {
-  return {
-    ...definition,
-    code(cxt: KeywordCxt, ruleType?: string) {
-      const { items } = cxt.it;
-      definition.code(cxt, ruleType);
-      cxt.it.items = items;
-    },
-  };
-}
+/** `contains`, as in Ajv except that items that don't match leave no problems, and that none counts as looked at. */
+const CONTAINS: CodeKeywordDefinition = {
+  keyword: "contains",
+  type: "array",
+  schemaType: ["boolean", "object"],
+  trackErrors: true,
+  error: {
+    message: ({ params: { min, max } }) =>
+      max === undefined
+        ? str`must contain at least ${min} valid item(s)`
+        : str`must contain at least ${min} and no more than ${max} valid item(s)`,
+  },
+  code(cxt: KeywordCxt) {
+    const { gen, data, parentSchema } = cxt;
+    const min: number = parentSchema.minContains ?? 1;
+    const max: number | undefined = parentSchema.maxContains;
+    cxt.setParams({ min, max });
+    const count = gen.let("count", 0);
+    gen.forRange("i", 0, _`${data}.length`, (i) => {
+      const valid = gen.name("valid");
+      cxt.subschema(
+        {
+          keyword: "contains",
+          dataProp: i,
+          dataPropType: NUMBER,
+          compositeRule: true,
+          createErrors: false,
+          allErrors: false,
+        },
+        valid,
+      );
+      cxt.reset();
+      gen.if(valid, () => {
+        gen.code(_`${count}++`);
+        gen.if(max === undefined ? _`${count} >= ${min}` : _`${count} > ${max}`, () => gen.break());
+      });
+    });
+    cxt.pass(max === undefined ? _`${count} >= ${min}` : _`${count} >= ${min} && ${count} <= ${max}`);
+  },
+};
+
+/** `unevaluatedItems`, as in Ajv except that items may turn out at run time to be all looked at. */
+const UNEVALUATED_ITEMS: CodeKeywordDefinition = {
+  keyword: "unevaluatedItems",
+  type: "array",
+  schemaType: ["boolean", "object"],
+  trackErrors: true,
+  error: { message: ({ params }) => str`must NOT have more than ${params.count} items` },
+  code(cxt: KeywordCxt) {
+    const { gen, schema, data, errsCount, it } = cxt;
+    const { items } = it;
+    it.items = true;
+    if (items === true || schema === true) return;
+    const count = gen.const(
+      "count",
+      items instanceof Name ? _`${items} === true ? ${data}.length : ${items} || 0` : _`${items ?? 0}`,
+    );
+    if (schema === false) {
+      cxt.setParams({ count });
+      cxt.fail(_`${data}.length > ${count}`);
+      return;
+    }
+    gen.forRange("i", count, _`${data}.length`, (i) => {
+      const valid = gen.name("valid");
+      cxt.subschema({ keyword: "unevaluatedItems", dataProp: i, dataPropType: NUMBER }, valid);
+      if (!it.allErrors) gen.if(_`!${valid}`, () => gen.break());
+    });
+    cxt.ok(_`${errsCount} === ${errors}`);
+  },
+};
 
 /** `unevaluatedProperties`, as in Ajv except that inherited names don't count as looked at. */
 const UNEVALUATED_PROPERTIES: CodeKeywordDefinition = {
@@ -210,34 +286,29 @@ const UNEVALUATED_PROPERTIES: CodeKeywordDefinition = {
   },
   code(cxt: KeywordCxt) {
     const { gen, schema, data, errsCount, it } = cxt;
-    const { allErrors, props } = it;
-    if (props !== true) {
-      const known = props instanceof Name
-        ? props
-        : gen.scopeValue("obj", { ref: Object.assign(Object.create(null), props) });
-      const rest = gen.scopeValue("func", { ref: isUnevaluated });
-      const check = () =>
-        gen.forIn("key", data, (key) =>
-          gen.if(_`${rest}(${known}, ${key})`, () => {
-            if (schema === false) {
-              cxt.setParams({ unevaluatedProperty: key });
-              cxt.error();
-              if (!allErrors) gen.break();
-              return;
-            }
-            if (schema === true) return;
-            const valid = gen.name("valid");
-            cxt.subschema({ keyword: "unevaluatedProperties", dataProp: key, dataPropType: 1 }, valid);
-            if (!allErrors) gen.if(_`!${valid}`, () => gen.break());
-          }));
-      if (props instanceof Name) gen.if(_`${props} !== true`, check);
-      else check();
-    }
+    const { props } = it;
     it.props = true;
+    if (props === true || schema === true) return;
+    const known = props instanceof Name
+      ? props
+      : gen.scopeValue("obj", { ref: Object.assign(Object.create(null), props) });
+    const rest = gen.scopeValue("func", { ref: isUnevaluated });
+    gen.forIn("key", data, (key) =>
+      gen.if(_`${rest}(${known}, ${key})`, () => {
+        if (schema === false) {
+          cxt.setParams({ unevaluatedProperty: key });
+          cxt.error();
+          if (!it.allErrors) gen.break();
+          return;
+        }
+        const valid = gen.name("valid");
+        cxt.subschema({ keyword: "unevaluatedProperties", dataProp: key, dataPropType: STRING }, valid);
+        if (!it.allErrors) gen.if(_`!${valid}`, () => gen.break());
+      }));
     cxt.ok(_`${errsCount} === ${errors}`);
   },
 };
 
-function isUnevaluated(known: Record<string, boolean> | undefined, name: string): boolean {
-  return known === undefined || !Object.hasOwn(known, name);
+function isUnevaluated(known: true | Record<string, boolean> | undefined, name: string): boolean {
+  return known !== true && (known === undefined || !Object.hasOwn(known, name));
 }

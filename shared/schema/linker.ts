@@ -146,6 +146,7 @@ class Linker {
   }
 
   link(schema: boolean | JsonObject): LinkedSchema {
+    this.#unevaluated = this.#dialect.keywords.has("unevaluatedItems") && namesUnevaluated(schema);
     const resource = this.#addResource(BASE_URI, "", schema);
     const root = this.#index(schema, "", resource);
     this.#define(root, NO_SCOPE);
@@ -164,6 +165,11 @@ class Linker {
     };
   }
 
+  /** Code for `unevaluated…` grows with the square of the subschemas that apply to a value. */
+  get #subschemasMax(): number {
+    return this.#unevaluated ? SCHEMA_SUBSCHEMAS_MAX / 2 : SCHEMA_SUBSCHEMAS_MAX;
+  }
+
   // Finding every schema, resource and anchor.
 
   #addResource(uri: string, pointer: string, root: Json): Resource {
@@ -176,7 +182,7 @@ class Linker {
   /** Indexes a schema and all within. Recurses at most as deep as JSON may nest. */
   #index(schema: boolean | JsonObject, pointer: string, outer: Resource): Subschema {
     if (typeof schema === "boolean") return { schema, pointer, resource: outer, size: 1, id: this.#indexed++ };
-    if (this.#indexed > SCHEMA_SUBSCHEMAS_MAX * 2) tooMany(pointer);
+    if (this.#indexed > SCHEMA_SUBSCHEMAS_MAX * 2) tooMany(SCHEMA_SUBSCHEMAS_MAX * 2, pointer);
     const { resource, anchor } = this.#identify(schema, pointer, outer);
     const id = this.#indexed++;
     let size = 1;
@@ -319,7 +325,7 @@ class Linker {
 
   #write(subschema: Subschema, context: Context): Definition {
     const { schema, pointer, resource } = subschema;
-    if (++this.#written > SCHEMA_SUBSCHEMAS_MAX) tooMany(pointer);
+    if (++this.#written > this.#subschemasMax) tooMany(this.#subschemasMax, pointer);
     context.level.visits++;
     if (typeof schema === "boolean") return schema;
     const scope = this.#enter(context.scope, resource);
@@ -353,6 +359,34 @@ class Linker {
     return this.#call(actual, pointer, context);
   }
 
+  /**
+   * What `contains` asks for on behalf of `unevaluatedItems` in the same schema: in 2020-12 an item that it matches is
+   * evaluated. It is looked for in all that may apply to the same value. Of a branch that does not apply or fails, the
+   * `contains` counts too, which the specification denies: items that only such a branch asks for are let pass.
+   */
+  writeContained(subschema: Subschema, context: Context): Definition[] {
+    if (!this.#dialect.keywords.has("prefixItems")) return [];
+    const level = this.#addLevel(`${subschema.pointer}/unevaluatedItems`);
+    const written: Definition[] = [];
+    const seen = new Set<Subschema>();
+    const visit = (place: Subschema): void => {
+      if (seen.has(place) || typeof place.schema === "boolean") return;
+      seen.add(place);
+      for (const [value, keyword, pointer] of inPlace(place.schema)) {
+        if (typeof value === "string") {
+          visit(this.#resolve(value, place.resource, `${place.pointer}${pointer}`).target);
+          continue;
+        }
+        const part = this.#subschemas.get(value);
+        if (part === undefined) continue;
+        if (keyword !== "contains") visit(part);
+        else written.push(this.#call(part, part.pointer, { scope: context.scope, level, report: false }));
+      }
+    };
+    visit(subschema);
+    return written;
+  }
+
   #call(target: Subschema, pointer: string, { scope, level, report }: Context): Definition {
     const number = this.#define(target, scope);
     level.calls.push({ target: number, pointer });
@@ -367,8 +401,9 @@ class Linker {
     return this.#dialect;
   }
 
-  noteUnevaluated(): void {
-    this.#unevaluated = true;
+  /** Whether `unevaluatedItems` or `unevaluatedProperties` may be used. */
+  get unevaluated(): boolean {
+    return this.#unevaluated;
   }
 
   notePropertyNames(names: Iterable<string>): void {
@@ -507,15 +542,23 @@ class Writer {
     }
     const not = this.#get("not");
     if (not !== undefined) this.#out.not = this.#part(not, "/not", "branch");
-    const condition = this.#get("if");
-    if (condition === undefined) return;
-    this.#out.if = this.#part(condition, "/if", "branch");
+    if (this.#get("if") !== undefined) this.#condition(this.#get("if")!);
+  }
+
+  #condition(condition: Json): void {
+    const written = this.#part(condition, "/if", "branch");
     for (const keyword of ["then", "else"]) {
       const value = this.#get(keyword);
       if (value !== undefined) this.#out[keyword] = this.#part(value, `/${keyword}`, "same");
     }
-    // What the condition has looked at counts as evaluated even when nothing depends on it.
-    if (this.#out.then === undefined && this.#out.else === undefined) this.#out.then = true;
+    if (!this.#linker.unevaluated) {
+      if (this.#out.then !== undefined || this.#out.else !== undefined) this.#out.if = written;
+      return;
+    }
+    // What a condition has looked at counts if and only if it holds; the code generator takes it in any case. So that
+    // is left to an alternative, and the condition is asked in a form that looks at nothing.
+    this.#out.if = { not: { not: written } };
+    this.#allOf.push({ anyOf: [this.#part(condition, "/if", "branch"), true] });
   }
 
   /** Alternatives that are nothing but constants become one `enum`, in which a constant that appears twice is none of oneOf. */
@@ -569,11 +612,9 @@ class Writer {
     }
     const unevaluated = this.#get("unevaluatedItems");
     if (unevaluated === undefined) return;
-    this.#linker.noteUnevaluated();
     const rest = this.#part(unevaluated, "/unevaluatedItems", "part");
-    // In 2020-12 an item that `contains` has matched is evaluated.
-    const matched = this.#linker.dialect.keywords.has("prefixItems") && contains !== undefined;
-    this.#out.unevaluatedItems = matched ? { anyOf: [this.#part(contains, "/contains", "part branch"), rest] } : rest;
+    const matched = this.#linker.writeContained(this.#subschema, this.#context);
+    this.#out.unevaluatedItems = matched.length === 0 ? rest : { anyOf: [...matched, rest] };
   }
 
   #objects(): void {
@@ -608,7 +649,6 @@ class Writer {
       if (value === undefined) continue;
       this.#out[keyword] = this.#part(value, `/${keyword}`, "part");
       this.#names += 1 + patternCount;
-      if (keyword === "unevaluatedProperties") this.#linker.noteUnevaluated();
     }
     const propertyNames = this.#get("propertyNames");
     if (propertyNames !== undefined) {
@@ -684,6 +724,34 @@ function* children(schema: JsonObject, dialect: Dialect): Generator<[boolean | J
   }
 }
 
+/** `contains`, references, and the schemas that apply to the same value as this one, each with its keyword and place. */
+function* inPlace(schema: JsonObject): Generator<[JsonObject | string, string, string]> {
+  for (const keyword of ["contains", "if", "then", "else"]) {
+    const value = schema[keyword];
+    if (isObject(value)) yield [value, keyword, `/${keyword}`];
+  }
+  for (const keyword of ["allOf", "anyOf", "oneOf"]) {
+    const list = schema[keyword];
+    if (!Array.isArray(list)) continue;
+    for (const [i, value] of list.entries()) if (isObject(value)) yield [value, keyword, `/${keyword}/${i}`];
+  }
+  const dependents = schema.dependentSchemas;
+  for (const [name, value] of Object.entries(isObject(dependents) ? dependents : {})) {
+    if (isObject(value)) yield [value, "dependentSchemas", `/dependentSchemas/${escapeToken(name)}`];
+  }
+  for (const keyword of ["$ref", "$dynamicRef"]) {
+    const reference = schema[keyword];
+    if (typeof reference === "string") yield [reference, keyword, `/${keyword}`];
+  }
+}
+
+/** Whether a schema has an `unevaluated…` keyword anywhere, or a property that is named like one. */
+function namesUnevaluated(value: Json): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some(namesUnevaluated);
+  return Object.entries(value).some(([name, member]) => name.startsWith("unevaluated") || namesUnevaluated(member));
+}
+
 /** The scalar constant that is all that a schema asks for. */
 function soleConstant(schema: JsonObject, dialect: Dialect): string | number | boolean | null | undefined {
   const effective = Object.keys(schema).filter((keyword) => dialect.keywords.has(keyword) || keyword.startsWith("$"));
@@ -713,9 +781,9 @@ function decodeFragment(url: URL): string {
   }
 }
 
-function tooMany(pointer: string): never {
+function tooMany(max: number, pointer: string): never {
   throw new SchemaError(
-    `the schema has more than ${SCHEMA_SUBSCHEMAS_MAX} subschemas when its references are followed`,
+    `the schema has more than ${max} subschemas when its references are followed`,
     pointer,
   );
 }

@@ -1,5 +1,5 @@
 /** Counts the work of judging one document, so that no schema can stop a worker. */
-import { VALIDATION_STEPS_MAX, VIOLATIONS_MAX } from "../limits.ts";
+import { VALIDATION_STEPS_BASE, VALIDATION_STEPS_PER_BYTE, VIOLATIONS_MAX } from "../limits.ts";
 
 /** Thrown through generated code when a document costs more work than one may. */
 export class TooCostly extends Error {
@@ -16,7 +16,7 @@ const BRANCH_PROBLEMS_MAX = 4;
 
 /**
  * The work of one validator, which judges one document at a time. A step stands for one subschema applied to one value,
- * eight names looked up, one value hashed, or a few dozen characters read: 5 to 50 ns each.
+ * eight names looked up, or a few dozen characters read.
  */
 export class Meter {
   /** Steps that are left. Generated code counts it down itself. */
@@ -28,9 +28,9 @@ export class Meter {
   readonly #tooCostly = new TooCostly();
   readonly #enough = new EnoughProblems();
 
-  /** Begins a document. */
-  reset(): void {
-    this.left = VALIDATION_STEPS_MAX;
+  /** Begins a document of so many bytes. */
+  reset(bytes: number): void {
+    this.left = VALIDATION_STEPS_BASE + VALIDATION_STEPS_PER_BYTE * bytes;
     this.problemsMax = VIOLATIONS_MAX;
     this.problems = [];
   }
@@ -40,10 +40,14 @@ export class Meter {
     if ((this.left -= steps) < 0) this.refuse();
   }
 
-  /** Counts the names of an object, read `passes` times, and their characters. @throws {TooCostly} */
+  /** Counts the names of an object, gone through `passes` times. @throws {TooCostly} */
   chargeNames(value: object, passes: number): void {
     let steps = 0;
-    for (const name in value) steps += 1 + (name.length >> 5);
+    for (const name in value) {
+      steps++;
+      // A long name costs by its length where it becomes part of a path, above all where it must be escaped for that.
+      if (name.length > 32) steps += /[~/]/.test(name) ? name.length : name.length >> 4;
+    }
     this.charge(steps * passes);
   }
 

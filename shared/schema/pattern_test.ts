@@ -6,7 +6,7 @@ import { compilePattern, PatternError } from "./pattern.ts";
 
 function compile(source: string) {
   const meter = new Meter();
-  meter.reset();
+  meter.reset(100_000);
   return compilePattern(source, meter);
 }
 
@@ -232,7 +232,7 @@ Deno.test("no pattern costs more than the meter allows", () => {
 Deno.test("the work of a pattern is charged", () => {
   for (const source of ["^[a-z]+$", "^(a+)+$"]) {
     const meter = new Meter();
-    meter.reset();
+    meter.reset(100_000);
     const before = meter.left;
     const pattern = compilePattern(source, meter);
     pattern.test("a");

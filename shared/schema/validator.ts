@@ -11,13 +11,7 @@
  * its sign and is a multiple of nothing.
  */
 import { Ajv2020, type AnySchema, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
-import {
-  SCHEMA_BYTES_MAX,
-  SCHEMA_PATTERNS_SIZE_MAX,
-  VALIDATION_STEPS_MAX,
-  VIOLATION_PATHS_CHARS_MAX,
-  VIOLATIONS_MAX,
-} from "../limits.ts";
+import { SCHEMA_BYTES_MAX, SCHEMA_PATTERNS_SIZE_MAX, VIOLATION_PATHS_CHARS_MAX, VIOLATIONS_MAX } from "../limits.ts";
 import { escapeToken } from "../json/pointer.ts";
 import { scanDocument } from "../json/scanner.ts";
 import { DEFAULT_DIALECT, type Dialect, dialectOf, type Json, type JsonObject } from "./dialect.ts";
@@ -76,7 +70,7 @@ function compile(schema: Json, size: number): Validator {
     throw new SchemaError("a schema is an object or a boolean", "");
   }
   const dialect = chooseDialect(schema);
-  const [problem] = metaschemaOf(dialect).judge(schema);
+  const [problem] = metaschemaOf(dialect).judge(schema, size * METASCHEMA_WEIGHT);
   if (problem !== undefined) {
     throw new SchemaError(`the schema breaks the rules of ${dialect.name}: ${problem.message}`, problem.path);
   }
@@ -92,6 +86,9 @@ function chooseDialect(schema: JsonObject): Dialect {
   }
   return dialect;
 }
+
+/** A schema may cost more than a document of its size, as the metaschemas ask for much; they are not hostile. */
+const METASCHEMA_WEIGHT = 16;
 
 /** The validators of the metaschemas, made when they are first needed. They never change, so all callers share them. */
 const metaschemas = new Map<Dialect, CompiledValidator>();
@@ -115,6 +112,8 @@ class CompiledValidator implements Validator {
   readonly #root: ValidateFunction;
 
   constructor(linked: LinkedSchema, size: number) {
+    // Values in the schema are prepared by what judges values later, so that is counted too.
+    this.#meter.reset(SCHEMA_BYTES_MAX);
     const patterns = compilePatterns(linked.patterns, this.#meter);
     const slots: Slot[] = linked.definitions.map(() => ({}));
     const generator = createGenerator(linked, patterns);
@@ -132,13 +131,13 @@ class CompiledValidator implements Validator {
     } catch {
       return [{ path: "", message: "must be JSON" }];
     }
-    return this.judge(value);
+    return this.judge(value, document.length);
   }
 
-  /** As `validate`, for a value. */
-  judge(value: Json): readonly SchemaViolation[] {
+  /** As `validate`, for a value whose text has so many bytes. */
+  judge(value: Json, bytes: number): readonly SchemaViolation[] {
     const meter = this.#meter;
-    meter.reset();
+    meter.reset(bytes);
     let problems: readonly ErrorObject[];
     try {
       if (this.#root(value)) return [];
@@ -157,7 +156,7 @@ class CompiledValidator implements Validator {
 
 const TOO_COSTLY: SchemaViolation = {
   path: "",
-  message: `cannot be judged by its schema in ${VALIDATION_STEPS_MAX} steps`,
+  message: "cannot be judged: the schema asks for more work than a document of this size may cost",
 };
 
 /** @throws {SchemaError} */
