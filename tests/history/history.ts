@@ -2,7 +2,8 @@
 
 /** What a client asked for. Documents are JSON objects that one write field by field identifies. */
 export type Call =
-  | { readonly kind: "get" }
+  /** `listed`: by a listing with values, past every cache. */
+  | { readonly kind: "get"; readonly listed?: boolean }
   | { readonly kind: "put"; readonly value: string; readonly ifMatch?: string; readonly ifAbsent?: boolean }
   | { readonly kind: "patch"; readonly field: string; readonly value: string }
   | { readonly kind: "delete"; readonly ifMatch?: string };

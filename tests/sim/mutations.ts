@@ -9,6 +9,7 @@ import { EntityOrder } from "../../proc_worker/execute/entity_order.ts";
 import { Ownership } from "../../proc_worker/ownership/ownership.ts";
 import type { Disk, PartitionTable } from "../../shared/storage/directory/disk.ts";
 import type { Mutation } from "./cluster.ts";
+import type { SimulationOptions } from "./simulation.ts";
 
 export interface NamedMutation {
   /** What the product no longer does. */
@@ -17,6 +18,8 @@ export interface NamedMutation {
   readonly parts?: Mutation;
   /** Changes code that all clusters use; answers how to undo it. */
   apply?(): () => void;
+  /** What brings it to light, where the usual mixture rarely does. */
+  readonly under?: Pick<SimulationOptions, "incidents" | "network">;
 }
 
 /** Replaces a method of a class. */
@@ -100,6 +103,7 @@ export const MUTATIONS: readonly NamedMutation[] = [
   },
   {
     name: "requests of an older epoch are executed",
+    under: { incidents: ["kill main"], network: { lateRequest: 0.3, lateMsMax: 10_000 } },
     apply: () =>
       replaced(Ownership.prototype, "enter", (enter) =>
         function (this: Ownership, partition) {
@@ -115,7 +119,7 @@ export const MUTATIONS: readonly NamedMutation[] = [
     },
   },
   {
-    name: "a write counts as resolved as soon as its client was answered",
+    name: "a write does not count as unresolved while it is under way",
     apply: () =>
       replaced(CoherenceTable.prototype, "begin", (begin) =>
         function (this: CoherenceTable, slot) {
@@ -148,6 +152,7 @@ export const MUTATIONS: readonly NamedMutation[] = [
   },
   {
     name: "batches are reported as finished while they still run",
+    under: { incidents: ["pause worker"], network: { lateRequest: 0.2, lateMsMax: 15_000 } },
     apply: () =>
       replaced(BatchFloors.prototype, "report", (report) =>
         function (this: BatchFloors) {

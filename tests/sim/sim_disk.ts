@@ -219,11 +219,13 @@ export function simDisk(machine: SimMachine, process: Process): Disk {
         files.set(path, inode);
         return {
           ...open(path, inode),
-          append: (bytes) => {
-            // A full disk may take a part.
-            if (faults.full) append(inode, bytes.subarray(0, random.between(0, bytes.length)));
-            return act(() => append(inode, bytes), true);
-          },
+          append: (bytes) =>
+            act(() => {
+              if (!faults.full) return append(inode, bytes);
+              // A full disk may take a part.
+              append(inode, bytes.subarray(0, random.between(0, bytes.length)));
+              throw new DiskError("full", "simulated: no space left");
+            }),
           sync: () => sync(inode, () => inode.content),
           truncate: (size) =>
             act(() => {

@@ -1,16 +1,37 @@
 /** One simulation from one seed: clients under load, a nemesis that breaks things, the end in peace, and the verdict. */
+import type { EntityService } from "../../main_worker/front/entities.ts";
 import { type EntityKey, parseEntityKey, parseSchemaId } from "../../shared/names.ts";
-import type { Outcome } from "../../shared/outcome.ts";
+import { failure, type Outcome } from "../../shared/outcome.ts";
 import { sleep } from "../../shared/seams/clock.ts";
 import { type Call, History, type Told } from "../history/history.ts";
 import { check, normalized, type Verdict } from "../history/linearizable.ts";
 import { Cluster, type Mutation } from "./cluster.ts";
+import type { NetworkFaults } from "./network.ts";
 import { Process } from "./process.ts";
 import { SeededRandom } from "./seeded_random.ts";
+
+/** What the nemesis can do. */
+export const INCIDENTS = [
+  "kill worker",
+  "pause worker",
+  "stop worker",
+  "kill main",
+  "pause main",
+  "power failure",
+  "clock jump",
+  "disk full",
+  "failing syncs",
+] as const;
+
+export type Incident = typeof INCIDENTS[number];
 
 export interface SimulationOptions {
   readonly seed: number;
   readonly mutation?: Mutation;
+  /** The only incidents that happen. Default: all. */
+  readonly incidents?: readonly Incident[];
+  /** Network faults that are not drawn from the seed. */
+  readonly network?: Partial<NetworkFaults>;
 }
 
 /** What a simulation came to. */
@@ -36,7 +57,9 @@ const INCIDENT_MS_MAX = 3_000;
 const RECOVERY_MS = 60_000;
 
 /** Runs one simulation. The same options always give the same result. */
-export async function simulate({ seed, mutation }: SimulationOptions): Promise<SimulationResult> {
+export async function simulate(
+  { seed, mutation, incidents: only, network }: SimulationOptions,
+): Promise<SimulationResult> {
   const random = new SeededRandom(seed);
   const networkFaults = {
     delayMsMax: random.pick([1, 5, 30]),
@@ -45,6 +68,7 @@ export async function simulate({ seed, mutation }: SimulationOptions): Promise<S
     lateRequest: random.pick([0, 0.01, 0.03]),
     lateMsMax: random.pick([50, 1_000, 15_000]),
     garbage: random.pick([0, 0.005]),
+    ...network,
   };
   const diskFaults = {
     latencyMsMax: random.pick([0.2, 2, 10]),
@@ -77,7 +101,7 @@ export async function simulate({ seed, mutation }: SimulationOptions): Promise<S
     { length: random.between(2, 5) },
     (_, client) => runClient(cluster, outside, client, keys, random.fork(), history, faults, () => loading),
   );
-  runNemesis(cluster, outside, workerIds, random.fork(), note, () => loading);
+  runNemesis(cluster, outside, workerIds, only ?? INCIDENTS, random.fork(), note, () => loading);
 
   const work = (async () => {
     await sleep(outside.clock, LOAD_MS);
@@ -92,7 +116,7 @@ export async function simulate({ seed, mutation }: SimulationOptions): Promise<S
         const told = await perform(cluster, outside, history, 1_000, key, { kind: "get" }, faults);
         if (told.kind === "found" || told.kind === "absent") break;
         if (outside.clock.monotonic() > until) {
-          faults.push(`${key}: cannot be read ${RECOVERY_MS / 1000} s after the last incident`);
+          faults.push(`${key}: cannot be read ${RECOVERY_MS / 1000} s after the last incident; ${state(cluster)}`);
           break;
         }
         await sleep(outside.clock, 100);
@@ -110,6 +134,17 @@ export async function simulate({ seed, mutation }: SimulationOptions): Promise<S
     faults.push(error instanceof Error ? error.message : String(error));
   }
   return judge(seed, history, faults, incidents, scheduler.events);
+}
+
+/** What an operator would look at when something is not served. */
+function state({ main, workers }: Cluster): string {
+  const programs = [...workers.values()].map(({ id, process, worker }) =>
+    `${id} ${process.alive ? process.paused ? "paused" : worker?.membership.member ? "member" : "no member" : "dead"}`
+  );
+  const unserved = main?.control.unserved().map(({ partition, reason }) => `${partition} (${reason ?? "no reason"})`);
+  return `main ${main ? main.process.paused ? "paused" : "up" : "down"}, ${programs.join(", ")}; unserved: ${
+    unserved?.join(", ")
+  }`;
 }
 
 function judge(
@@ -173,7 +208,7 @@ function draw(random: SeededRandom, client: number, n: number, etag: string | un
   const dice = random.unit();
   const unique = `${client}.${n}`;
   const conditional = etag !== undefined && random.chance(0.25) ? { ifMatch: etag } : {};
-  if (dice < 0.4) return { kind: "get" };
+  if (dice < 0.4) return { kind: "get", listed: random.chance(0.2) };
   if (dice < 0.75) {
     const condition = random.chance(0.1) ? { ifAbsent: true } : conditional;
     return { kind: "put", value: JSON.stringify({ w: unique }), ...condition };
@@ -215,11 +250,12 @@ async function perform(
 }
 
 function execute(
-  entities: import("../../main_worker/front/entities.ts").EntityService,
+  entities: EntityService,
   key: EntityKey,
   call: Call,
 ): Outcome | Promise<Outcome> {
   const bytes = (text: string) => new TextEncoder().encode(text);
+  if (call.kind === "get" && call.listed) return readByListing(entities, key);
   const ifMatch = "ifMatch" in call && call.ifMatch !== undefined ? { ifMatch: [call.ifMatch] } : {};
   switch (call.kind) {
     case "get":
@@ -231,6 +267,15 @@ function execute(
     case "delete":
       return entities.delete(SCHEMA, key, ifMatch);
   }
+}
+
+/** A read that goes past the read cache: a listing with the documents in it. */
+async function readByListing(entities: EntityService, key: EntityKey): Promise<Outcome> {
+  const page = await entities.list(SCHEMA, { prefix: key, after: "", limit: 1, values: true });
+  if (page.kind === "failed") return page;
+  const entry = page.entries.find((entry) => entry.key === key);
+  if (entry === undefined) return failure("not_found", "not in the listing");
+  return { kind: "found", document: entry.value!, meta: entry.meta! };
 }
 
 function translate(key: EntityKey, call: Call, outcome: Outcome, faults: string[]): Told {
@@ -262,6 +307,7 @@ function runNemesis(
   cluster: Cluster,
   outside: Process,
   workerIds: readonly string[],
+  only: readonly Incident[],
   random: SeededRandom,
   note: (incident: string) => void,
   loading: () => boolean,
@@ -274,35 +320,35 @@ function runNemesis(
     if (!cluster.workers.get(id)?.process.alive) cluster.startWorker(id);
   };
   const { faults: disk } = cluster.machine;
-  const incidents: ((id: string) => void)[] = [
-    (id) => {
+  const incidents: Readonly<Record<Incident, (id: string) => void>> = {
+    "kill worker": (id) => {
       note(`kill ${id}`);
       cluster.workers.get(id)?.process.kill();
       later(5_000, () => restart(id));
     },
-    (id) => {
+    "pause worker": (id) => {
       note(`pause ${id}`);
       const paused = cluster.workers.get(id)?.process;
       paused?.pause();
       later(12_000, () => paused?.resume());
     },
-    (id) => {
+    "stop worker": (id) => {
       note(`stop ${id}`);
       const worker = cluster.workers.get(id);
       if (worker?.process.alive) worker.process.happen(() => void cluster.stopWorker(worker).then(() => restart(id)));
     },
-    () => {
+    "kill main": () => {
       note("kill main");
       cluster.killMain();
       later(3_000, () => cluster.startMain());
     },
-    () => {
+    "pause main": () => {
       note("pause main");
       const paused = cluster.main?.process;
       paused?.pause();
       later(8_000, () => paused?.resume());
     },
-    () => {
+    "power failure": () => {
       note("power failure");
       cluster.crashMachine();
       later(2_000, () => {
@@ -310,26 +356,26 @@ function runNemesis(
         for (const id of workerIds) restart(id);
       });
     },
-    (id) => {
+    "clock jump": (id) => {
       const worker = cluster.workers.get(id)?.process;
       const skewMs = random.between(-60_000, 60_000);
       note(`clock of ${id} jumps by ${skewMs} ms`);
       if (worker) worker.wallSkewMs = skewMs;
     },
-    () => {
+    "disk full": () => {
       note("disk full");
       disk.full = true;
       later(6_000, () => disk.full = false);
     },
-    () => {
+    "failing syncs": () => {
       note("syncs fail");
       disk.failingSync = 0.3;
       later(3_000, () => disk.failingSync = 0);
     },
-  ];
+  };
   const next = () => {
     if (!loading()) return;
-    random.pick(incidents)(random.pick(workerIds));
+    incidents[random.pick(only)](random.pick(workerIds));
     outside.after(200 + random.unit() * INCIDENT_MS_MAX, next);
   };
   outside.after(1_000 + random.unit() * INCIDENT_MS_MAX, next);

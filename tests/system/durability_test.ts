@@ -13,7 +13,7 @@ Deno.test(`kill -9 of the worker right after an acknowledged write, ${ROUNDS} ti
     const worker = cluster.workers.get("worker-1")!;
     worker.signal("SIGKILL");
     await worker.ended();
-    cluster.startWorker("worker-1");
+    await cluster.startWorker("worker-1").event("joined");
     await cluster.ready();
     assert.equal(await cluster.get("kill", `key-${round}`), document);
   }
