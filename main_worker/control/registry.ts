@@ -65,7 +65,10 @@ interface Member {
   readonly session: string;
   readonly address: string;
   readonly tags: Readonly<Record<string, string>>;
+  /** Issued, oldest first. */
   tokens: Token[];
+  /** The newest that the worker has shown to know: the one to call it with. */
+  proven: Token | undefined;
   /** Wall clock, for people. */
   lastSeenMs: number;
   /** Monotonic, for judging. */
@@ -135,27 +138,14 @@ export class Registry implements MainHandler {
     const wrapped = await this.#parts.wrapKeys(request.publicKey);
     if (wrapped.kind === "refused") throw this.#refusal("denied", request, peer, wrapped.reason);
     if (twin !== undefined) this.#remove(twin, "replaced");
-    const known = this.#members.get(session);
-    if (known !== undefined) this.#wake(known);
     const token = this.#newToken();
-    const member: Member = {
-      workerId,
-      session,
-      address: dialAddress(request.tags.grpc_addr ?? "", peer),
-      tags: request.tags,
-      tokens: [...(known?.tokens.slice(-1) ?? []), token],
-      lastSeenMs: clock.now(),
-      lastArrivalMs: clock.monotonic(),
-      lastSeq: 0,
-      leaving: false,
-      gone: false,
-      activeRequests: 0,
-      cache: NO_CACHE,
-      told: "",
-      waiting: new Set(),
-      floors: new Map(),
-      floorsChanged: false,
-    };
+    // A request that was delayed on its way may come after a later one of the same session: what that one settled stays.
+    const member = this.#members.get(session) ??
+      this.#newMember(request, dialAddress(request.tags.grpc_addr ?? "", peer));
+    member.tokens = [...member.tokens.filter((known) => known === member.proven), ...member.tokens.slice(-1), token];
+    member.lastSeenMs = clock.now();
+    member.lastArrivalMs = clock.monotonic();
+    member.gone = false;
     this.#members.set(session, member);
     this.#departed.delete(workerId);
     this.#parts.metrics.workerJoined("accepted");
@@ -230,8 +220,8 @@ export class Registry implements MainHandler {
 
   routes(): Routes {
     const workers = new Map<string, WorkerRoute>();
-    for (const { workerId, session, address, tokens } of this.#members.values()) {
-      workers.set(session, { workerId, session, address, token: tokens.at(-1)!.value });
+    for (const { workerId, session, address, tokens, proven } of this.#members.values()) {
+      workers.set(session, { workerId, session, address, token: (proven ?? tokens.at(-1)!).value });
     }
     return { workers, ...this.#placement.owners() };
   }
@@ -273,6 +263,28 @@ export class Registry implements MainHandler {
     for (const member of this.#members.values()) this.#wake(member);
   }
 
+  #newMember({ workerId, session, tags }: SubscribeRequest, address: string): Member {
+    return {
+      workerId,
+      session,
+      address,
+      tags,
+      tokens: [],
+      proven: undefined,
+      lastSeenMs: 0,
+      lastArrivalMs: 0,
+      lastSeq: 0,
+      leaving: false,
+      gone: false,
+      activeRequests: 0,
+      cache: NO_CACHE,
+      told: "",
+      waiting: new Set(),
+      floors: new Map(),
+      floorsChanged: false,
+    };
+  }
+
   #refusal(reason: "denied" | "busy", request: SubscribeRequest, peer: string, why: string): TransportError {
     this.#parts.metrics.workerJoined("refused");
     this.#parts.log.audit("join_refused", { worker_id: request.workerId, peer, reason: why });
@@ -282,9 +294,12 @@ export class Registry implements MainHandler {
   #authenticated(request: { workerId: string; session: string; token: string }): Member {
     const member = this.#members.get(request.session);
     const now = this.#parts.clock.now();
-    const good = member !== undefined && member.workerId === request.workerId &&
-      member.tokens.filter((token) => now < token.expiresAtMs && sameSecret(token.value, request.token)).length > 0;
-    if (!good) throw unknownMember();
+    const shown = member?.tokens.findLast((token) => now < token.expiresAtMs && sameSecret(token.value, request.token));
+    if (member === undefined || shown === undefined || member.workerId !== request.workerId) throw unknownMember();
+    if (member.proven === undefined || member.tokens.indexOf(shown) > member.tokens.indexOf(member.proven)) {
+      member.proven = shown;
+      this.#parts.changed();
+    }
     return member;
   }
 
@@ -387,7 +402,9 @@ export class Registry implements MainHandler {
     const now = clock.monotonic();
     // This process was stopped or starved: the heartbeats that came meanwhile are still on their way in.
     const late = now - this.#sweepDueMs;
-    if (late > SWEEP_MS) { for (const member of this.#members.values()) member.lastArrivalMs += late; }
+    if (late > SWEEP_MS) {
+      for (const member of this.#members.values()) member.lastArrivalMs += late;
+    }
     const missed = [...this.#members.values()].filter((member) =>
       now - member.lastArrivalMs >= HEARTBEAT_MS * HEARTBEATS_MISSED_MAX
     );
@@ -422,14 +439,14 @@ export class Registry implements MainHandler {
     return { value: randomHex(random, 32), expiresAtMs: clock.now() + workerTtlMs };
   }
 
+  /** The token that the worker shall use from now on, if that is not the one that it uses. */
   #renewToken(member: Member): Token | undefined {
     const { clock, workerTtlMs } = this.#parts;
     const newest = member.tokens.at(-1)!;
-    if (newest.expiresAtMs - clock.now() >= workerTtlMs * RENEW_AT) return undefined;
+    const fresh = newest.expiresAtMs - clock.now() >= workerTtlMs * RENEW_AT;
+    if (fresh) return newest === member.proven ? undefined : newest;
     const token = this.#newToken();
-    member.tokens = [newest, token];
-    // The worker learns of it by this very answer; only then may it be used to call the worker.
-    this.#parts.clock.setTimer(() => this.#parts.changed(), 0);
+    member.tokens = [member.proven ?? newest, token];
     return token;
   }
 }

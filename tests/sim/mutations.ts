@@ -120,6 +120,7 @@ export const MUTATIONS: readonly NamedMutation[] = [
   },
   {
     name: "a write does not count as unresolved while it is under way",
+    under: { incidents: ["pause worker"], network: { lostAnswer: 0.1, lateRequest: 0.2, lateMsMax: 15_000 } },
     apply: () =>
       replaced(CoherenceTable.prototype, "begin", (begin) =>
         function (this: CoherenceTable, slot) {
