@@ -33,7 +33,8 @@ export class Program {
   }
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) this.#lines += text;
+    const decoder = new TextDecoder();
+    for await (const bytes of stream) this.#lines += decoder.decode(bytes, { stream: true });
   }
 
   /** Everything that it has printed so far. */
