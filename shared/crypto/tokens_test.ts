@@ -30,7 +30,7 @@ const CLAIMS: SessionClaims = {
 };
 const TOKEN = signSession(KEY, CLAIMS, ADMIN);
 
-function assertRefused(verified: VerifiedSession, reason: string, what?: string): void {
+function assertRefused(verified: VerifiedSession, reason: string, what = reason): void {
   assert.deepEqual(verified, { kind: "refused", reason }, what);
 }
 
