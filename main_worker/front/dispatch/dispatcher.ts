@@ -69,6 +69,12 @@ interface Batch {
   readonly members: readonly Pending[];
 }
 
+/** What one batch carries. */
+interface Load {
+  readonly members: readonly Pending[];
+  readonly schemas: ReadonlyMap<string, Uint8Array>;
+}
+
 /** The line to one worker session. */
 interface Line {
   readonly session: string;
@@ -90,6 +96,8 @@ const SWEEP_MS = 100;
 const ANSWER_SLACK_MS = 1_000;
 /** Templates remembered per worker before they are sent again. */
 const TEMPLATES_KNOWN_MAX = 1_024;
+/** How long a template that travels alone is waited for. */
+const TEMPLATE_DEADLINE_MS = 5_000;
 const OPERATION_OVERHEAD_BYTES = 256;
 
 export class Dispatcher {
@@ -289,47 +297,56 @@ export class Dispatcher {
 
   #pump(line: Line): void {
     while (!line.closed && line.inFlight.size < BATCHES_IN_FLIGHT_MAX) {
-      const members = this.#take(line);
-      if (members.length === 0) return;
-      this.#send(line, members);
+      const load = this.#take(line);
+      if (load.members.length === 0 && load.schemas.size === 0) return;
+      this.#send(line, load);
     }
   }
 
-  /** The next batch's operations, in the order in which they came. */
-  #take(line: Line): Pending[] {
+  /**
+   * The next batch: operations in the order in which they came, and the templates that they need and the worker lacks. Both
+   * count, so that a batch fits into a message; a template that doesn't fit beside its operation goes ahead alone.
+   */
+  #take(line: Line): Load {
     const members: Pending[] = [];
+    const schemas = new Map<string, Uint8Array>();
     let bytes = 0;
     let taken = 0;
     for (const pending of line.queue) {
-      const full = members.length >= BATCH_OPERATIONS_MAX ||
-        (members.length > 0 && bytes + pending.bytes > BATCH_BYTES_MAX);
-      if (full) break;
+      if (!pending.settled) {
+        const template = this.#missing(line, pending, schemas);
+        const templateBytes = template?.text.byteLength ?? 0;
+        const fits = members.length < BATCH_OPERATIONS_MAX && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
+        if (!fits && members.length > 0) break;
+        if (template !== undefined) schemas.set(template.hash, template.text);
+        if (!fits && template !== undefined) break;
+        members.push(pending);
+        bytes += pending.bytes + templateBytes;
+      }
       taken += 1;
       line.queueBytes -= pending.bytes;
-      if (pending.settled) continue;
-      members.push(pending);
-      bytes += pending.bytes;
     }
     line.queue.splice(0, taken);
     if (members.length > 0) this.#parts.metrics.batch(members.length, bytes);
-    return members;
+    return { members, schemas };
   }
 
-  #send(line: Line, members: readonly Pending[]): void {
+  /** The template of an operation, if the worker has not been sent it and `attached` doesn't bring it. */
+  #missing(line: Line, { op, template }: Pending, attached: ReadonlyMap<string, Uint8Array>): Template | undefined {
+    if (template === undefined || op.schemaHash === "") return undefined;
+    return line.templates.has(template.hash) || attached.has(template.hash) ? undefined : template;
+  }
+
+  #send(line: Line, { members, schemas }: Load): void {
     const { clock } = this.#parts;
     const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members };
     line.inFlight.set(batch.seq, batch);
-    const schemas = new Map<string, Uint8Array>();
-    let deadlineMs = 0;
+    if (line.templates.size + schemas.size > TEMPLATES_KNOWN_MAX) line.templates.clear();
+    for (const hash of schemas.keys()) line.templates.add(hash);
+    let deadlineMs = members.length === 0 ? TEMPLATE_DEADLINE_MS : 0;
     for (const pending of members) {
       pending.sent = { session: line.session, seq: batch.seq, epoch: batch.epoch };
       deadlineMs = Math.max(deadlineMs, pending.deadlineMs - clock.monotonic());
-      const { template } = pending;
-      if (template !== undefined && pending.op.schemaHash !== "" && !line.templates.has(template.hash)) {
-        if (line.templates.size >= TEMPLATES_KNOWN_MAX) line.templates.clear();
-        line.templates.add(template.hash);
-        schemas.set(template.hash, template.text);
-      }
     }
     line.client.processBatch({
       epoch: batch.epoch,
