@@ -427,10 +427,7 @@ export class Dispatcher {
   #sweep(): void {
     const { clock } = this.#parts;
     const now = clock.monotonic();
-    for (const pending of this.#live) {
-      if (pending.deadlineMs > now) break;
-      this.#giveUp(pending);
-    }
+    for (const pending of this.#live) if (pending.deadlineMs <= now) this.#giveUp(pending);
     this.#sweepTimer = this.#live.size > 0 ? clock.setTimer(() => this.#sweep(), SWEEP_MS) : undefined;
   }
 
