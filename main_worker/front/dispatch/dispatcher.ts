@@ -106,6 +106,7 @@ export class Dispatcher {
   readonly #parts: DispatcherParts;
   readonly #lines = new Map<string, Line>();
   readonly #live = new Set<Pending>();
+  #liveBytes = 0;
   /** Writes that wait for an earlier one on the same entity. The entry exists while a write on the entity is under way. */
   readonly #gates = new Map<EntityName, Pending[]>();
   readonly #unresolved: UnresolvedWrites;
@@ -170,7 +171,8 @@ export class Dispatcher {
     const write = op.kind !== "get" && op.kind !== "validate";
     if (this.#closed) return Promise.resolve({ outcome: NO_WORKER, stamp: undefined });
     if (this.#routes.owners[op.partition] === "none") return Promise.resolve({ outcome: NO_WORKER, stamp: undefined });
-    if (this.#live.size >= QUEUE_OPERATIONS_MAX * Math.max(1, this.#lines.size) || (write && this.#unresolved.full)) {
+    const bytes = op.payload.byteLength + op.name.length + OPERATION_OVERHEAD_BYTES;
+    if (this.#full(bytes) || (write && this.#unresolved.full)) {
       return Promise.resolve({ outcome: OVERLOADED, stamp: undefined });
     }
     const slot = coherence.slotOf(op.name);
@@ -179,7 +181,7 @@ export class Dispatcher {
         op,
         template,
         write,
-        bytes: op.payload.byteLength + op.name.length + OPERATION_OVERHEAD_BYTES,
+        bytes,
         deadlineMs: clock.monotonic() + deadlineMs,
         slot,
         stamp: write ? coherence.begin(slot) : coherence.stamp(slot),
@@ -190,6 +192,7 @@ export class Dispatcher {
         answer,
       };
       this.#live.add(pending);
+      this.#liveBytes += bytes;
       this.#sweepTimer ??= clock.setTimer(() => this.#sweep(), SWEEP_MS);
       if (!write) return this.#route(pending);
       const gate = this.#gates.get(op.name);
@@ -201,6 +204,12 @@ export class Dispatcher {
       this.#gates.set(op.name, []);
       this.#route(pending);
     });
+  }
+
+  /** Whether no more can wait, in lines, parked or behind an earlier write on their entity. */
+  #full(bytes: number): boolean {
+    const lines = Math.max(1, this.#lines.size);
+    return this.#live.size >= QUEUE_OPERATIONS_MAX * lines || this.#liveBytes + bytes > QUEUE_BYTES_MAX * lines;
   }
 
   /** Answers what waits and closes every line. */
@@ -448,6 +457,7 @@ export class Dispatcher {
     }
     pending.settled = true;
     this.#live.delete(pending);
+    this.#liveBytes -= pending.bytes;
     let stamp = pending.stamp;
     if (pending.write) {
       stamp = known ? this.#parts.coherence.resolve(pending.slot, pending.stamp) : undefined;
