@@ -127,6 +127,9 @@ export class Registry implements MainHandler {
         "the join was refused: this worker has opened another store than the main worker",
       );
     }
+    const wrapped = await this.#parts.wrapKeys(request.publicKey);
+    if (wrapped.kind === "refused") throw this.#refusal("denied", request, peer, wrapped.reason);
+    // From here to the end nothing is awaited: two joins at the same time can't both find the id free.
     const twin = [...this.#members.values()].find((m) => m.workerId === workerId && m.session !== session);
     if (twin !== undefined && this.#alive(twin)) {
       const reason = `the worker id "${workerId}" is taken by a live worker at ${twin.address}`;
@@ -135,8 +138,6 @@ export class Registry implements MainHandler {
     if (this.#members.size >= WORKERS_MAX && !this.#members.has(session) && twin === undefined) {
       throw this.#refusal("busy", request, peer, `there are ${WORKERS_MAX} workers already, and no more are allowed`);
     }
-    const wrapped = await this.#parts.wrapKeys(request.publicKey);
-    if (wrapped.kind === "refused") throw this.#refusal("denied", request, peer, wrapped.reason);
     if (twin !== undefined) this.#remove(twin, "replaced");
     const token = this.#newToken();
     // A request that was delayed on its way may come after a later one of the same session: what that one settled stays.
