@@ -77,13 +77,12 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
     return json(call, 200, answer);
   }
 
-  /** A signal that the client's going or the server's end aborts. */
-  function stopper(call: Call): AbortController {
+  /** Aborted by the server's end; by the client's going through the stream that is answered. */
+  function stopper(): AbortController {
     const stop = new AbortController();
     const abort = () => stop.abort();
-    call.request.signal.addEventListener("abort", abort, { once: true, signal: stop.signal });
-    deps.stopping.addEventListener("abort", abort, { once: true, signal: stop.signal });
     if (deps.stopping.aborted) abort();
+    else deps.stopping.addEventListener("abort", abort, { once: true, signal: stop.signal });
     return stop;
   }
 
@@ -102,7 +101,7 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
   }
 
   async function backup(call: Call): Promise<Response> {
-    const stop = stopper(call);
+    const stop = stopper();
     const chunks = await admin.backup(stop.signal);
     if (isFailure(chunks)) return failed(call, chunks);
     const name = `deltadatabase-${new Date(clock.now()).toISOString().slice(0, 19).replaceAll(":", "")}.ndjson`;
@@ -139,7 +138,7 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
 
   function restore(call: Call): Response {
     const existing = queryChoice(call.query, "existing", ["skip", "overwrite"], "skip");
-    const stop = stopper(call);
+    const stop = stopper();
     return reply(call, 200, streamOf(restoreLines(call, existing, stop.signal), stop), NDJSON);
   }
 

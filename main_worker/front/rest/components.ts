@@ -23,6 +23,9 @@ export function jsonContent(schema: JsonSchema, example?: unknown): Readonly<Rec
 /** No empty name, no slash, no backslash, no control character, no two dots in a row. */
 const NAME_PATTERN = "^(?:(?!\\.\\.)[^/\\\\\\u0000-\\u001f\\u007f-\\u009f])+$";
 
+/** No control character. */
+export const NO_CONTROL_PATTERN = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
+
 /** An object with exactly these members, all of them required but the optional ones. */
 function object(properties: Readonly<Record<string, JsonSchema>>, optional: readonly string[] = []): JsonSchema {
   return {
@@ -45,7 +48,12 @@ const SCHEMA_PATTERN_LIST: JsonSchema = {
   type: "array",
   minItems: 1,
   maxItems: API_KEY_SCHEMAS_MAX,
-  items: { type: "string", minLength: 1, maxLength: SCHEMA_ID_BYTES_MAX + 1, pattern: NAME_PATTERN },
+  items: {
+    type: "string",
+    minLength: 1,
+    maxLength: SCHEMA_ID_BYTES_MAX,
+    pattern: "^(?:(?!\\.\\.)[^/\\\\*\\u0000-\\u001f\\u007f-\\u009f])*\\*?$",
+  },
   description: "Schema ids to which the key is confined. A `*` at the end matches any rest. Absent: all schemas.",
 };
 const NULLABLE_NUMBERS: JsonSchema = { type: "array", items: { type: ["number", "null"] } };
@@ -61,6 +69,7 @@ const CACHE: Readonly<Record<string, JsonSchema>> = {
 /** `components.schemas` of the OpenAPI document. */
 export const COMPONENTS = {
   Document: { description: "Any JSON value. It comes back byte for byte as it was written." },
+  Template: { type: ["object", "boolean"], description: "A JSON Schema." },
   SchemaId: {
     type: "string",
     minLength: 1,
@@ -157,12 +166,12 @@ export const COMPONENTS = {
     },
   }),
   NewApiKey: object({
-    name: { type: "string", minLength: 1, maxLength: API_KEY_NAME_BYTES_MAX },
+    name: { type: "string", minLength: 1, maxLength: API_KEY_NAME_BYTES_MAX, pattern: NO_CONTROL_PATTERN },
     permissions: PERMISSION_LIST,
-    schemas: SCHEMA_PATTERN_LIST,
+    schemas: { anyOf: [SCHEMA_PATTERN_LIST, { type: "null" }] },
     expires_in: {
-      type: "string",
-      pattern: "^([0-9]+(ms|s|m|h|d))+$",
+      type: ["string", "null"],
+      pattern: "^(?:[1-9][0-9]{0,3}(?:ms|s|m|h|d)){1,3}$",
       description: "How long it is good, as a duration: `90s`, `1h30m`, `24h`, `7d`. Absent: for ever.",
     },
   }, ["schemas", "expires_in"]),
@@ -329,13 +338,15 @@ export const LIMIT_PARAMETER: Parameter = {
   schema: { type: "integer", minimum: 1, maximum: LIST_PAGE_MAX, default: LIST_PAGE_DEFAULT },
 };
 
+/** `*`, or a list of entity tags. */
+export const TAGS_PATTERN = '^(?:\\*|(?:W/)?"[!#-~]*"(?:, *(?:W/)?"[!#-~]*")*)$';
+
 /** `If-Match` of a request. */
 export const IF_MATCH_PARAMETER: Parameter = {
   name: "If-Match",
   in: "header",
   description: "Only if the entity's current ETag is one of these, or `*`: only if it exists. Weak tags never match.",
-  schema: { type: "string" },
-  example: '"3-5f2d9c0a71b3e846"',
+  schema: { type: "string", pattern: TAGS_PATTERN },
 };
 
 /** Header fields of an answer about one version of an entity. */

@@ -8,7 +8,7 @@ Deno.test("the description is OpenAPI 3.1 whose references all lead somewhere", 
   assert.equal(document.openapi, "3.1.0");
   const text = JSON.stringify(document);
   for (const [, name] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
-    assert.ok(document.components.schemas[name!], name);
+    assert.ok(document.components.schemas[name!], String(name));
   }
   const tags = new Set(document.tags.map(({ name }: { name: string }) => name));
   for (const methods of Object.values<Record<string, { tags: string[]; security: unknown[] }>>(document.paths)) {
@@ -29,7 +29,9 @@ Deno.test("the page needs no script and nothing from elsewhere", async () => {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(style));
   assert.ok(policy.includes(`style-src 'sha256-${new Uint8Array(digest).toBase64()}'`));
   for (const { describe: { operationId } } of app.routes) assert.ok(page.includes(`id="${operationId}"`), operationId);
-  for (const [, target] of page.matchAll(/href="#([^"]+)"/g)) assert.ok(page.includes(`id="${target}"`), target);
+  for (const [, target] of page.matchAll(/href="#([^"]+)"/g)) {
+    assert.ok(page.includes(`id="${target}"`), String(target));
+  }
 });
 
 Deno.test("text becomes HTML that shows it", () => {

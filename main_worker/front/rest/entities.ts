@@ -14,6 +14,7 @@ import {
   keyParameter,
   ref,
   SCHEMA_ID_PARAMETER,
+  TAGS_PATTERN,
 } from "./components.ts";
 import { type KeyDetail, quoteEtag, Refusal, refuse, STATUS_OF } from "./errors.ts";
 import { changeConditions, isConditional, putConditions, readConditions } from "./etags.ts";
@@ -175,7 +176,7 @@ export function entityRoutes(deps: RestDeps): readonly Route[] {
             name: "If-None-Match",
             in: "header",
             description: "Answers 304 while the entity's ETag is one of these.",
-            schema: { type: "string" },
+            schema: { type: "string", pattern: TAGS_PATTERN },
           },
           IF_MATCH_PARAMETER,
         ],

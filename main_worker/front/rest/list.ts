@@ -55,7 +55,7 @@ export function listRoutes({ entities }: RestDeps): readonly Route[] {
           name: "cursor",
           in: "query",
           description: "`next_cursor` of the page before. Absent or empty: from the beginning.",
-          schema: { type: "string" },
+          schema: { type: "string", pattern: "^[A-Za-z0-9_-]*$" },
         },
         {
           name: "values",

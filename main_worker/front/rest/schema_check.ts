@@ -35,10 +35,11 @@ interface SchemaCheck {
 /** The route of checks. */
 export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
   const { entities, clock } = deps;
-  /** One check at a time: it works on the thread that answers everybody. */
-  let busy = false;
+  /** One check at a time, the latest: it works on the thread that answers everybody, and editors ask again as they type. */
+  let latest = 0;
 
-  async function run(schemaId: SchemaId, validator: Validator, gone: AbortSignal): Promise<SchemaCheck | Failure> {
+  async function run(schemaId: SchemaId, validator: Validator): Promise<SchemaCheck | Failure> {
+    const mine = ++latest;
     const untilMs = clock.monotonic() + SCHEMA_CHECK_MS_MAX;
     let sliceEndMs = clock.monotonic() + SCHEMA_CHECK_SLICE_MS;
     const examples: Example[] = [];
@@ -66,7 +67,7 @@ export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
         sliceEndMs = clock.monotonic() + SCHEMA_CHECK_SLICE_MS;
       }
       const complete = page.next === null;
-      if (complete || gone.aborted || deps.stopping.aborted || clock.monotonic() >= untilMs) {
+      if (complete || mine !== latest || deps.stopping.aborted || clock.monotonic() >= untilMs) {
         return { checked, failing, unreadable, complete, examples };
       }
       after = page.next;
@@ -76,14 +77,8 @@ export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
   async function check(call: Call): Promise<Response> {
     const compiled = compileSchema(await readBody(call.request, SCHEMA_BYTES_MAX, clock));
     if (compiled.kind === "invalid") throw refuse("invalid_schema", describeProblem(compiled));
-    if (busy) throw refuse("overloaded", "Another check is running; try again when it is done");
-    busy = true;
-    try {
-      const result = await run(schemaIdOfCall(call), compiled.validator, call.request.signal);
-      return "kind" in result ? failed(call, result) : json(call, 200, result);
-    } finally {
-      busy = false;
-    }
+    const result = await run(schemaIdOfCall(call), compiled.validator);
+    return "kind" in result ? failed(call, result) : json(call, 200, result);
   }
 
   return [{
@@ -98,11 +93,11 @@ export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
       summary: "Check stored documents against a candidate",
       description: "Nothing is changed. The body is the JSON Schema that is thought of; the answer says how many of " +
         `the stored documents it would refuse, and shows up to ${SCHEMA_CHECK_EXAMPLES_MAX} of them. Ends after ` +
-        `${SCHEMA_CHECK_MS_MAX / 1000} s at the latest; one check runs at a time.`,
+        `${SCHEMA_CHECK_MS_MAX / 1000} s at the latest, or when another check begins; \`complete\` is false then.`,
       parameters: [SCHEMA_ID_PARAMETER],
       requestBody: {
         required: true,
-        content: jsonContent(ref("Document"), { type: "object", required: ["title"] }),
+        content: jsonContent(ref("Template"), { type: "object", required: ["title"] }),
       },
       responses: {
         "200": {

@@ -103,7 +103,7 @@ export function schemaRoutes(deps: RestDeps): readonly Route[] {
         description: "The JSON Schema as it was uploaded. Public in dev mode.",
         parameters: [SCHEMA_ID_PARAMETER],
         responses: {
-          "200": { description: "The template.", content: jsonContent(ref("Document"), TEMPLATE_EXAMPLE) },
+          "200": { description: "The template.", content: jsonContent(ref("Template"), TEMPLATE_EXAMPLE) },
         },
         errors: ["not_found", "invalid_schema"],
       },
@@ -122,7 +122,7 @@ export function schemaRoutes(deps: RestDeps): readonly Route[] {
           "`$ref` to another document. Once this has answered, every later write of the schema id is judged by it. " +
           "Documents that are stored already stay as they are.",
         parameters: [SCHEMA_ID_PARAMETER],
-        requestBody: { required: true, content: jsonContent(ref("Document"), TEMPLATE_EXAMPLE) },
+        requestBody: { required: true, content: jsonContent(ref("Template"), TEMPLATE_EXAMPLE) },
         responses: {
           "200": { description: "Replaced.", content: jsonContent(ref("Ok"), { status: "ok" }) },
           "201": { description: "Created.", content: jsonContent(ref("Ok"), { status: "ok" }) },

@@ -5,7 +5,7 @@ import { failure } from "../../../shared/outcome.ts";
 import type { Permission } from "../../control/control.ts";
 import { permits, type Principal } from "../auth.ts";
 import { readJsonObject } from "./bodies.ts";
-import { jsonContent, ref } from "./components.ts";
+import { jsonContent, NO_CONTROL_PATTERN, ref } from "./components.ts";
 import { refuse } from "./errors.ts";
 import { onlyMembers, textMember } from "./members.ts";
 import { failed, json } from "./reply.ts";
@@ -113,10 +113,12 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
           content: jsonContent({
             type: "object",
             properties: {
-              key: { type: "string", minLength: 1, maxLength: CREDENTIAL_BYTES_MAX },
-              client_id: { type: "string", minLength: 1, maxLength: CLIENT_ID_BYTES_MAX },
+              key: { type: "string", minLength: 1, maxLength: CREDENTIAL_BYTES_MAX, pattern: NO_CONTROL_PATTERN },
+              client_id: { type: "string", minLength: 1, maxLength: CLIENT_ID_BYTES_MAX, pattern: NO_CONTROL_PATTERN },
             },
-            anyOf: [{ required: ["key"] }, { required: ["client_id"] }],
+            ...(authenticator.devMode
+              ? { anyOf: [{ required: ["key"] }, { required: ["client_id"] }] }
+              : { required: ["key"] }),
             additionalProperties: false,
           }, { key: "the admin key or an API key" }),
         },

@@ -31,7 +31,7 @@ export class DescriptionCheck {
     const described = operation.responses[response.status];
     assert.ok(described, `${where} is not described`);
     for (const name of Object.keys(described.headers ?? {})) {
-      const optional = (name === "ETag" && response.status === 412) || template === "/entity/{schema_id}";
+      const optional: boolean = (name === "ETag" && response.status === 412) || template === "/entity/{schema_id}";
       assert.ok(optional || response.headers.has(name), `${where} lacks the header ${name}`);
     }
     const type = response.headers.get("content-type")?.split(";", 1)[0] ?? null;
