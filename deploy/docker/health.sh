@@ -25,8 +25,11 @@ rest() {
   if [[ -n ${TLS_CERT:-} ]]; then get "$metrics" /metrics >/dev/null; else get "${REST_ADDR:-:8080}" "$1" >/dev/null; fi
 }
 
-# joined ADDRESS: whether the processing worker with these metrics has been accepted.
-joined() { get "$1" /metrics | grep -q '^deltadatabase_main_worker_connected 1'; }
+# joined ADDRESS: whether the processing worker with these metrics answers, and does not say that it has no main worker.
+joined() {
+  local figures
+  figures=$(get "$1" /metrics) && [[ ! $figures =~ $'\n'deltadatabase_main_worker_connected\ 0 ]]
+}
 
 {
   case ${1:-} in
