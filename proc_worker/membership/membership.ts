@@ -43,13 +43,17 @@ export interface MembershipParts {
   readonly log: Logger;
 }
 
-/** The main worker will not have this worker, and waiting does not help. `message` says why. */
+/** The main worker will not have this worker (any more), and waiting does not help. `message` says why. */
 export class JoinRefused extends Error {
   override name = "JoinRefused";
 }
 
-/** A worker that never was a member gives up when it has been refused for this long. */
+/** A worker gives up when it has been refused for this long: it may hold partitions that others could serve. */
 const REFUSED_MS_MAX = 12_000;
+/** One that was a member, and whose id another process has taken meanwhile, gives up sooner. */
+const REPLACED_MS_MAX = 3_000;
+/** A worker that leaves does not wait longer for the main worker to take notice. */
+const FAREWELL_MS = 2_000;
 const RETRY_MS = 200;
 const RETRY_MS_MAX = 2_000;
 /** A heartbeat may be answered this much later than it should. */
@@ -94,7 +98,7 @@ export class Membership {
     return known;
   }
 
-  /** Joins and stays a member until {@linkcode stop}. @throws {JoinRefused} when it never was let in. */
+  /** Joins and stays a member until {@linkcode stop}. @throws {JoinRefused} when it is refused for too long. */
   async run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
@@ -116,7 +120,7 @@ export class Membership {
     for (let wait = RETRY_MS; !signal.aborted; wait = Math.min(wait * 2, RETRY_MS_MAX)) {
       try {
         const timestampMs = clock.now();
-        const proof = await identity.prove(timestampMs);
+        const proof = await this.#prove(timestampMs);
         const sentMs = clock.monotonic();
         const { workerId, session, publicKey, tags, storeId, partitions } = identity;
         const response = await client.subscribe({
@@ -145,11 +149,20 @@ export class Membership {
           said = error.message;
           log.warn("join_failed", { reason: error.reason, error: error.message });
         }
-        if (refused && !this.#member && clock.monotonic() - refusedSince! > REFUSED_MS_MAX) {
-          throw new JoinRefused(error.message);
-        }
+        const patienceMs = this.#member && error.reason === "busy" ? REPLACED_MS_MAX : REFUSED_MS_MAX;
+        if (refused && clock.monotonic() - refusedSince! > patienceMs) throw new JoinRefused(error.message);
         await sleep(clock, wait * (0.5 + random.unit() / 2), signal);
       }
+    }
+  }
+
+  /** The proof; what keeps it from being made (a store that does not answer) may pass. */
+  async #prove(timestampMs: number): Promise<Uint8Array> {
+    try {
+      return await this.#parts.identity.prove(timestampMs);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new TransportError("broken", `the join secret cannot be read: ${reason}`, { cause: error });
     }
   }
 
@@ -168,7 +181,7 @@ export class Membership {
     }
   }
 
-  async #heartbeat(immediate: boolean): Promise<void> {
+  async #heartbeat(immediate: boolean, deadlineMs = this.#heartbeatMs + ANSWER_SLACK_MS): Promise<void> {
     const { client, identity, peers, clock } = this.#parts;
     const sentMs = clock.monotonic();
     const response = await client.heartbeat({
@@ -179,7 +192,7 @@ export class Membership {
       leaving: this.#leaving,
       immediate,
       ...peers.report(),
-    }, this.#heartbeatMs + ANSWER_SLACK_MS);
+    }, deadlineMs);
     this.#lastAnsweredMs = Math.max(this.#lastAnsweredMs, sentMs);
     if (response.token !== undefined && response.token !== this.#tokens.at(-1)!.value) {
       const renewed = { value: response.token, expiresAtMs: response.tokenExpiresAtMs! };
@@ -213,7 +226,7 @@ export class Membership {
     this.#leaving = true;
     if (!this.#member) return;
     try {
-      await this.#heartbeat(true);
+      await this.#heartbeat(true, FAREWELL_MS);
     } catch (error) {
       this.#parts.log.warn("leave_failed", { error });
     }
@@ -226,7 +239,7 @@ export class Membership {
     const { client, identity, log } = this.#parts;
     const { workerId, session } = identity;
     try {
-      await client.unsubscribe({ workerId, session, token: this.#tokens.at(-1)!.value }, JOIN_TIMEOUT_MS);
+      await client.unsubscribe({ workerId, session, token: this.#tokens.at(-1)!.value }, FAREWELL_MS);
     } catch (error) {
       log.warn("unsubscribe_failed", { error });
     }
