@@ -159,7 +159,7 @@ function ConnectionState() {
 
 function DevBanner({ admin }: { admin: boolean }) {
   return (
-    <div class="banner warn">
+    <section class="banner warn" aria-label="Dev mode">
       <Icon name="warning" />
       <p>
         <b>Dev mode.</b> No admin key is set, so everybody who reaches this address can read and write everything. Set
@@ -167,7 +167,7 @@ function DevBanner({ admin }: { admin: boolean }) {
         <code>ADMIN_KEY</code> before you store anything real
         {admin ? "." : "; the overview, keys and operations open with it."}
       </p>
-    </div>
+    </section>
   );
 }
 
@@ -176,12 +176,12 @@ function LostBanner() {
   const since = connection.lostAtMs.value;
   if (since === null) return null;
   return (
-    <div class="banner danger" role="alert">
+    <section class="banner danger" aria-label="Connection" aria-live="assertive">
       <Icon name="warning" />
       <p>
         <b>The server does not answer.</b> It is tried again by itself; what you see is{"  "}
         {span(Math.max(1_000, nowMs.value - since))} old. Your edits stay here.
       </p>
-    </div>
+    </section>
   );
 }

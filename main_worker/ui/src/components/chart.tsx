@@ -25,7 +25,9 @@ export interface ChartProps {
   readonly height?: number;
 }
 
-const HEIGHT = 190;
+const HEIGHT = 180;
+/** A chart shows at least this much time, so that it does not stretch while the first figures come in. */
+const SPAN_S_MIN = 120;
 
 export function Chart({ summary, times, series, format, height = HEIGHT }: ChartProps) {
   const { theme } = useApp();
@@ -73,14 +75,17 @@ function options(
     legend: { show: false },
     padding: [10, 8, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.15 : 1] } },
+    scales: {
+      x: { time: true, range: (_plot, min, max) => [Math.min(min, max - SPAN_S_MIN), max] },
+      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.15 : 1] },
+    },
     axes: [
       {
         stroke: colour("--text-3"),
         font,
         grid: { show: false },
         ticks: { show: false },
-        size: 26,
+        size: 22,
         space: 90,
         values: (_plot, ticks) => ticks.map((second) => clock(second * 1_000)),
       },
@@ -101,7 +106,6 @@ function options(
         stroke: colour(color),
         width: 1.75,
         ...(dashed ? { dash: [5, 4] } : {}),
-        points: { show: false },
         spanGaps: true,
       })),
     ],

@@ -3,7 +3,7 @@
 /// <reference lib="dom" />
 /** A labelled input, with a hint and an error that screen readers connect to it. */
 import type { ComponentChildren } from "preact";
-import { useId } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 
 export interface FieldProps {
   readonly label: string;
@@ -20,13 +20,18 @@ export interface FieldProps {
   readonly maxLength?: number;
 }
 
-export function Field({ label, value, onInput, hint, error, type = "text", mono, ...rest }: FieldProps) {
+export function Field({ label, value, onInput, hint, error, type = "text", mono, autofocus, ...rest }: FieldProps) {
   const id = useId();
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (autofocus) input.current?.focus();
+  }, [autofocus]);
   const described = [hint ? `${id}-hint` : "", error ? `${id}-error` : ""].filter(Boolean).join(" ");
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <input
+        ref={input}
         id={id}
         {...(type === "password" ? { type: "password" as const } : { type: "text" as const })}
         class={mono ? "input mono" : "input"}

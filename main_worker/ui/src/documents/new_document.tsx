@@ -84,7 +84,7 @@ export function NewDocument({ schema, presetKey }: { schema: string | undefined;
           </a>
         )}
         <div class="pane-title">
-          <h2>New document</h2>
+          <h2 class="words">New document</h2>
           {schema !== undefined && <p class="pane-sub">in {schema}</p>}
         </div>
         <Button kind="primary" busy={busy} onClick={create}>Create</Button>

@@ -153,7 +153,27 @@ const look = EditorView.theme({
   },
 });
 
+/**
+ * Typing over a selection, done here and not by the browser: Chromium would keep the look of the replaced text in a style
+ * attribute, which the policy of the page forbids.
+ */
+const typeOverSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    const { inputType, data } = event;
+    if (empty || view.composing || view.state.readOnly || inputType !== "insertText" || !data) return false;
+    const insert = () =>
+      view.state.update(view.state.replaceSelection(data), { userEvent: "input.type", scrollIntoView: true });
+    if (!view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, data, insert))) {
+      view.dispatch(insert());
+    }
+    event.preventDefault();
+    return true;
+  },
+});
+
 const basics: Extension = [
+  typeOverSelection,
   lineNumbers(),
   highlightSpecialChars(),
   drawSelection(),
@@ -218,7 +238,7 @@ export function createJsonEditor(options: JsonEditorOptions): JsonEditor {
           ...lintKeymap,
           ...defaultKeymap,
         ]),
-        EditorView.contentAttributes.of({ "aria-label": options.label }),
+        EditorView.contentAttributes.of({ "aria-label": options.label, tabindex: "0" }),
         EditorView.updateListener.of((update) => {
           if (!update.docChanged) return;
           violations = [];
@@ -279,7 +299,7 @@ export function createMergeView(options: MergeOptions): { destroy(): void } {
       extensions: [
         basics,
         EditorState.readOnly.of(true),
-        EditorView.contentAttributes.of({ "aria-label": "Their version" }),
+        EditorView.contentAttributes.of({ "aria-label": "Their version", tabindex: "0" }),
       ],
     },
     b: {
@@ -288,7 +308,7 @@ export function createMergeView(options: MergeOptions): { destroy(): void } {
         basics,
         history(),
         keymap.of([...historyKeymap, ...defaultKeymap]),
-        EditorView.contentAttributes.of({ "aria-label": "Your version" }),
+        EditorView.contentAttributes.of({ "aria-label": "Your version", tabindex: "0" }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) options.onChange(update.state.doc.toString());
         }),

@@ -46,6 +46,18 @@ export function ago(ms: number, nowMs: number): string {
   return day(ms);
 }
 
+/** A time in the future in its nearest unit: "in 7 days", "in 5 hours". */
+export function until(ms: number, nowMs: number): string {
+  const left = Math.max(0, ms - nowMs);
+  const [amount, unit] = left >= 1.5 * DAY_MS
+    ? [left / DAY_MS, "day"]
+    : left >= 1.5 * HOUR_MS
+    ? [left / HOUR_MS, "hour"]
+    : [left / MINUTE_MS, "minute"];
+  const rounded = Math.max(1, Math.round(amount));
+  return `in ${rounded} ${unit}${rounded === 1 ? "" : "s"}`;
+}
+
 /** A span in its two largest units: "3 d 4 h", "12 min". */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { ago, span } from "./time.ts";
+import { ago, span, until } from "./time.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -24,4 +24,11 @@ Deno.test("spans in their two largest units", () => {
   assert.equal(span(61 * MINUTE), "1 h 1 min");
   assert.equal(span(3 * DAY + 4 * HOUR + 5 * MINUTE), "3 d 4 h");
   assert.equal(span(2 * DAY), "2 d");
+});
+
+Deno.test("times to come in their nearest unit", () => {
+  assert.equal(until(7 * DAY - 5 * SECOND, 0), "in 7 days");
+  assert.equal(until(DAY, 0), "in 24 hours");
+  assert.equal(until(61 * MINUTE, 0), "in 61 minutes");
+  assert.equal(until(5 * SECOND, 0), "in 1 minute");
 });

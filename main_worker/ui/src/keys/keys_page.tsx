@@ -8,7 +8,7 @@ import { useApp } from "../app/app.ts";
 import { Button } from "../components/button.tsx";
 import { Empty, Problem, Skeleton } from "../components/states.tsx";
 import { Ago } from "../components/time.tsx";
-import { day, fullTime, span } from "../format/time.ts";
+import { day, fullTime, until } from "../format/time.ts";
 import { NewKeyDialog } from "./new_key_dialog.tsx";
 import { SecretDialog } from "./secret_dialog.tsx";
 
@@ -142,7 +142,7 @@ function Expiry({ at, nowMs }: { at: string | null; nowMs: number }) {
   const ms = Date.parse(at);
   return (
     <time dateTime={at} title={fullTime(ms)}>
-      {ms <= nowMs ? "expired" : `in ${span(ms - nowMs).split(" ").slice(0, 2).join(" ")}`}
+      {ms <= nowMs ? "expired" : until(ms, nowMs)}
     </time>
   );
 }

@@ -33,7 +33,7 @@ export function WarningList({ stats }: { stats: Stats }) {
               <p>
                 {sentence(message)}
                 {since && !message.includes("since") && !message.includes("heard of") && (
-                  <span class="since">since {moment(Date.parse(since), nowMs.value)}</span>
+                  <span class="since">{` Since ${moment(Date.parse(since), nowMs.value)}.`}</span>
                 )}
               </p>
             </li>

@@ -163,7 +163,7 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
           <Icon name="back" />
         </a>
         <div class="pane-title">
-          <h2 title={id}>{id ?? "New schema"}</h2>
+          <h2 class={id === undefined ? "words" : undefined} title={id}>{id ?? "New schema"}</h2>
           <p class="pane-sub">
             {id === undefined
               ? "Rules for the documents of one name"

@@ -34,9 +34,10 @@ export function SchemasPage() {
   const level = id !== undefined || creating ? "schema" : "list";
   return (
     <div class="schemas" data-level={level}>
+      <h1 class="off-screen">Schemas</h1>
       <section class="pane schemas-pane" aria-label="Schemas">
         <header class="pane-head">
-          <h1 class="pane-heading">Schemas</h1>
+          <h2 class="pane-heading">Schemas</h2>
           {writable && (
             <a class="button primary" href={href("schemas", { new: "1" })}>
               <Icon name="plus" size={16} />
