@@ -254,9 +254,18 @@ export const METRIC_SERIES_MAX = 1_000;
 export const METRICS_REQUEST_MS = 10_000;
 
 // Administration.
-/** A line of a backup: an envelope in base64, of a document as large as any message may be, and its name. */
-export const BACKUP_LINE_BYTES_MAX = 96 * MIB;
+/** A line of a backup: the largest envelope in base64, and its name. */
+export const BACKUP_LINE_BYTES_MAX = 24 * MIB;
+/** Entities whose envelopes are asked for at once, and about how much of a backup is handed over at once. */
+export const BACKUP_PAGE = 256;
+export const BACKUP_CHUNK_BYTES = 64 * KIB;
+/** How long a backup, a restore and a count of unreadable entities wait for a partition that nobody serves. */
+export const ADMINISTRATION_WAIT_MS = 60_000;
+/** Entities of a restore that are under way together, and their bytes. */
 export const RESTORE_PARALLEL_MAX = 256;
+export const RESTORE_BYTES_MAX = 32 * MIB;
+/** Lines that a restore leaves out because they are damaged; beyond it, it gives up. */
+export const RESTORE_REFUSED_MAX = 100;
 /** Entities that are re-encrypted at the same time, so that clients do not feel it. */
 export const REWRAP_PARALLEL = 8;
 
