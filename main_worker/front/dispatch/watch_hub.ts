@@ -29,11 +29,15 @@ interface Watcher {
   readonly buffer: WatchEvent[];
   wake: (() => void) | undefined;
   ended: boolean;
+  /** Its client has been told that it will miss nothing. */
+  open: boolean;
 }
 
 interface Stream {
   readonly abort: AbortController;
   readonly opened: Promise<void>;
+  /** Whether its worker has owned a partition, and so may have committed something, since it was to be open. */
+  owned: boolean;
 }
 
 const REOPEN_MS = 100;
@@ -72,6 +76,7 @@ export class WatchHub {
       buffer: [],
       wake: undefined,
       ended: false,
+      open: false,
     };
     this.#replay(watcher, options.lastEventId);
     this.#watchers.add(watcher);
@@ -82,6 +87,7 @@ export class WatchHub {
       sleep(this.#parts.clock, OPEN_MS, timeout.signal).catch(() => {}),
     ]);
     timeout.abort();
+    watcher.open = true;
     return this.#watch(watcher);
   }
 
@@ -197,29 +203,37 @@ export class WatchHub {
       if (!routes.workers.has(session)) stream.abort.abort();
     }
     for (const session of routes.workers.keys()) if (!this.#streams.has(session)) this.#open(session);
+    for (const owner of routes.owners) {
+      const stream = typeof owner === "object" ? this.#streams.get(owner.session) : undefined;
+      if (stream !== undefined) stream.owned = true;
+    }
   }
 
   #open(session: string): void {
     const abort = new AbortController();
     const { promise: opened, resolve } = Promise.withResolvers<void>();
-    this.#streams.set(session, { abort, opened });
-    this.#read(session, abort.signal, resolve).finally(() => {
+    const stream: Stream = { abort, opened, owned: false };
+    this.#streams.set(session, stream);
+    this.#read(session, stream, resolve).finally(() => {
       resolve();
-      if (this.#streams.get(session)?.abort === abort) this.#streams.delete(session);
+      if (this.#streams.get(session) === stream) this.#streams.delete(session);
       if (this.#watchers.size > 0) this.#follow(this.#parts.control.snapshot().routes);
     });
   }
 
-  async #read(session: string, signal: AbortSignal, onOpen: () => void): Promise<void> {
+  async #read(session: string, stream: Stream, onOpen: () => void): Promise<void> {
     const { clock, log, control, client } = this.#parts;
+    const { signal } = stream.abort;
     let opened = false;
+    // Before its stream opened, only watchers that were waiting for it have missed nothing.
+    const missed = () => opened || (stream.owned && [...this.#watchers].some((watcher) => watcher.open));
     while (!signal.aborted) {
       try {
         const epoch = control.snapshot().routes.epoch;
         await client(session)?.events(
           { epoch },
           () => {
-            if (opened) this.reset();
+            if (missed()) this.reset();
             opened = true;
             onOpen();
           },
@@ -233,6 +247,6 @@ export class WatchHub {
       await sleep(clock, REOPEN_MS, signal).catch(() => {});
     }
     // The worker is out. What it committed last may never have been told.
-    if (opened && this.#watchers.size > 0) this.reset();
+    if (this.#watchers.size > 0 && missed()) this.reset();
   }
 }
