@@ -474,16 +474,11 @@ export class Dispatcher {
   #leaveUnresolved(pending: Pending): void {
     if (!pending.write) return;
     const { session, seq, epoch } = pending.sent!;
-    this.#unresolved.add({
-      session,
-      seq,
-      epoch,
-      partition: pending.op.partition,
-      resolve: () => this.#resolve(pending),
-    });
+    const { partition } = pending.op;
+    const write = { session, seq, epoch, partition, resolve: () => this.#resolve(pending) };
+    this.#unresolved.add(write, this.#parts.control.snapshot());
     const line = this.#lines.get(session);
     if (line !== undefined) this.#parts.control.batchFloor(session, this.id, this.#floor(line));
-    this.#unresolved.settle(this.#parts.control.snapshot());
   }
 
   #openGate(name: EntityName): void {

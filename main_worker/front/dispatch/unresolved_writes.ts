@@ -32,8 +32,10 @@ export class UnresolvedWrites {
     return this.#writes.length >= UNRESOLVED_WRITES_MAX;
   }
 
-  add(write: UnresolvedWrite): void {
-    this.#writes.push(write);
+  /** Remembers a write, unless it is decided already. */
+  add(write: UnresolvedWrite, snapshot: Pick<Snapshot, "finished" | "routes">): void {
+    if (this.#decided(write, snapshot)) write.resolve();
+    else this.#writes.push(write);
   }
 
   /** Resolves what has been decided by now. */
@@ -41,11 +43,14 @@ export class UnresolvedWrites {
     if (this.#writes.length === 0) return;
     const open: UnresolvedWrite[] = [];
     for (const write of this.#writes) {
-      const finished = snapshot.finished.get(`${write.session}/${this.#dispatcher}`) ?? 0;
-      const decided = finished > write.seq || (snapshot.routes.takenEpochs[write.partition] ?? 0) > write.epoch;
-      if (decided) write.resolve();
+      if (this.#decided(write, snapshot)) write.resolve();
       else open.push(write);
     }
     this.#writes = open;
+  }
+
+  #decided(write: UnresolvedWrite, { finished, routes }: Pick<Snapshot, "finished" | "routes">): boolean {
+    const floor = finished.get(`${write.session}/${this.#dispatcher}`) ?? 0;
+    return floor > write.seq || (routes.takenEpochs[write.partition] ?? 0) > write.epoch;
   }
 }
