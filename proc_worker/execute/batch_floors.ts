@@ -5,6 +5,8 @@
 
 interface Dispatcher {
   floor: number;
+  /** Floor that the dispatcher waits for, because it has writes without an answer. */
+  asked: number;
   readonly running: Set<number>;
   /** What was last reported as finished. */
   finished: number;
@@ -17,7 +19,7 @@ export class BatchFloors {
   readonly #dispatchers = new Map<string, Dispatcher>();
   readonly #onFinished: () => void;
 
-  /** `onFinished` is called when a floor that was raised has become true. */
+  /** `onFinished` is called when more is finished of what a dispatcher has asked for by {@linkcode raise}. */
   constructor(onFinished: () => void) {
     this.#onFinished = onFinished;
   }
@@ -25,7 +27,7 @@ export class BatchFloors {
   #get(id: string): Dispatcher {
     let dispatcher = this.#dispatchers.get(id);
     if (dispatcher === undefined) {
-      dispatcher = { floor: 0, running: new Set(), finished: 0 };
+      dispatcher = { floor: 0, asked: 0, running: new Set(), finished: 0 };
       this.#dispatchers.set(id, dispatcher);
       if (this.#dispatchers.size > DISPATCHERS_MAX) {
         for (const [oldest, { running }] of this.#dispatchers) {
@@ -41,8 +43,8 @@ export class BatchFloors {
 
   /** Admits a batch: `false` when it was given up by its dispatcher. After `true`, {@linkcode end} must be called. */
   begin(id: string, seq: number, floor: number): boolean {
-    this.raise(id, floor);
     const dispatcher = this.#get(id);
+    dispatcher.floor = Math.max(dispatcher.floor, floor);
     if (seq < dispatcher.floor) return false;
     dispatcher.running.add(seq);
     return true;
@@ -51,13 +53,14 @@ export class BatchFloors {
   end(id: string, seq: number): void {
     const dispatcher = this.#get(id);
     dispatcher.running.delete(seq);
-    if (dispatcher.finished < dispatcher.floor && this.#finished(dispatcher) > dispatcher.finished) this.#onFinished();
+    if (this.#hasNews(dispatcher)) this.#onFinished();
   }
 
-  /** Everything below `floor` is given up: what has not begun will not run, what runs is waited for. */
+  /** Everything below `floor` is given up: what has not begun will not run, and the dispatcher waits for what runs. */
   raise(id: string, floor: number): void {
     const dispatcher = this.#get(id);
-    if (floor > dispatcher.floor) dispatcher.floor = floor;
+    dispatcher.floor = Math.max(dispatcher.floor, floor);
+    dispatcher.asked = Math.max(dispatcher.asked, floor);
   }
 
   #finished(dispatcher: Dispatcher): number {
@@ -66,11 +69,14 @@ export class BatchFloors {
     return finished;
   }
 
-  /** Whether something has finished that was not reported yet. */
+  /** Batches raise the floor all the time; only what is waited for is worth a message of its own. */
+  #hasNews(dispatcher: Dispatcher): boolean {
+    return dispatcher.finished < dispatcher.asked && this.#finished(dispatcher) > dispatcher.finished;
+  }
+
+  /** Whether something that a dispatcher waits for has finished and was not reported yet. */
   pending(): boolean {
-    for (const dispatcher of this.#dispatchers.values()) {
-      if (this.#finished(dispatcher) > dispatcher.finished) return true;
-    }
+    for (const dispatcher of this.#dispatchers.values()) if (this.#hasNews(dispatcher)) return true;
     return false;
   }
 
