@@ -1,6 +1,6 @@
 /** A processing worker as a process: reads the configuration, opens the store, joins the main worker, serves, hands over. */
 import { readProcWorkerCommand } from "../shared/config/proc_worker.ts";
-import { formatAddress } from "../shared/config/values.ts";
+import { type Address, formatAddress } from "../shared/config/values.ts";
 import { JOIN_SECRET_OBJECT, joinProof } from "../shared/crypto/join.ts";
 import { createKeyPair } from "../shared/crypto/key_wrap.ts";
 import { sameSecret, secretHash } from "../shared/crypto/tokens.ts";
@@ -81,7 +81,9 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
       storeId: store.id,
       partitions: store.partitions,
       async prove(timestampMs) {
-        const secret = workerKey === undefined ? await store.auth.get(JOIN_SECRET_OBJECT) : new TextEncoder().encode(workerKey);
+        const secret = workerKey === undefined
+          ? await store.auth.get(JOIN_SECRET_OBJECT)
+          : new TextEncoder().encode(workerKey);
         if (secret === undefined) return new Uint8Array(32);
         return joinProof({ secret, workerId, session, publicKey, timestampMs, storeId: store.id });
       },
@@ -98,7 +100,9 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
   metrics.askEntities(() => entities.stats());
   metrics.askCache(() => cache.figures(), config.cacheEntries === 0 ? 0 : config.cacheBytes);
   metrics.ask({ partitions_owned: () => ownership.serving().length, active_operations: () => worker!.active });
-  const metricsServer = config.metricsAddr && serveMetrics(config.metricsAddr, () => metrics.registry.metrics(), log);
+  const { metricsAddr } = config;
+  const metricsServer = metricsAddr &&
+    listening(metricsAddr, () => serveMetrics(metricsAddr, () => metrics.registry.metrics(), log));
   log.info("started", { worker_id: workerId, grpc_addr: server.address, main_addr: formatAddress(config.mainAddr) });
 
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
@@ -122,6 +126,17 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
       log.info("stopped", {});
     },
   };
+}
+
+/** Opens the metrics' listener. @throws {StartError} that names the flag. */
+function listening<T>(address: Address, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    const taken = error instanceof Deno.errors.AddrInUse;
+    const reason = taken ? "the port is taken" : (error as Error).message.split("\n")[0];
+    throw new StartError(`-metrics-addr=${formatAddress(address)} cannot be used: ${reason}`);
+  }
 }
 
 /** The store, as soon as the main worker has made it. */
