@@ -40,6 +40,7 @@ export function createAdministration(parts: AdministrationParts): Administration
     dispatcher: front.dispatcher,
     operations: front.operations,
     lister: front.lister,
+    listing: store.listing,
     clock,
     log: log.child("rewrap"),
     shelf: store.auth,
@@ -124,21 +125,38 @@ export function createAdministration(parts: AdministrationParts): Administration
     rewrap,
     stats,
     backup: (signal) => {
-      const { routes } = control.snapshot();
-      if (routes.owners.every((owner) => owner === "none")) {
+      const { owners } = control.snapshot().routes;
+      if (store.listing === "owners" && owners.every((owner) => owner === "none")) {
         return Promise.resolve(failure("no_worker", "No worker can read the store now", { retryAfterS: 1 }));
       }
       return Promise.resolve(backup({
         control,
         lister: front.lister,
+        listing: store.listing,
         clock,
         storeId: store.id,
         partitions: store.partitions,
         version: parts.version,
       }, signal));
     },
-    restore: (body, existing, signal) =>
-      restore({ control, dispatcher: front.dispatcher, operations: front.operations }, body, existing, signal),
+    async *restore(body, existing, signal) {
+      try {
+        yield* restore(
+          {
+            control,
+            dispatcher: front.dispatcher,
+            operations: front.operations,
+            clock,
+            documentBytesMax: config.restMaxBodyBytes,
+          },
+          body,
+          existing,
+          signal,
+        );
+      } finally {
+        rewrap.arrived();
+      }
+    },
     async startRewrap() {
       try {
         return await rewrap.start();

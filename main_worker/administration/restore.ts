@@ -1,39 +1,58 @@
 /** Restores: takes the lines of a backup into this store, checks each before it is written, and says how far it is. */
 import { createHash } from "node:crypto";
-import { BACKUP_LINE_BYTES_MAX, RESTORE_PARALLEL_MAX } from "../../shared/limits.ts";
-import { parseSchemaId, splitEntityName } from "../../shared/names.ts";
-import { type Failure, failure } from "../../shared/outcome.ts";
-import { parseStoredKey } from "../control/credentials.ts";
+import { documentSize, ENVELOPE_PREFIX_BYTES_MAX, IV_BYTES, TAG_BYTES } from "../../shared/crypto/envelope.ts";
+import {
+  ADMINISTRATION_WAIT_MS,
+  RESTORE_BYTES_MAX,
+  RESTORE_PARALLEL_MAX,
+  RESTORE_REFUSED_MAX,
+} from "../../shared/limits.ts";
+import { entityName, parseSchemaId, type SchemaId, splitEntityName } from "../../shared/names.ts";
+import { type Failure, failure, type Outcome } from "../../shared/outcome.ts";
+import { type Clock, sleep } from "../../shared/seams/clock.ts";
+import type { Operation } from "../../shared/wire/messages.ts";
 import type { ControlPlane } from "../control/control_plane.ts";
+import { parseStoredKey } from "../control/credentials.ts";
 import type { Dispatcher } from "../front/dispatch/dispatcher.ts";
 import type { Operations } from "../front/dispatch/operations.ts";
 import type { ExistingPolicy, RestoreCounts, RestoreProgress } from "../front/rest/admin_operations.ts";
-import { BACKUP_FORMAT } from "./backup.ts";
+import { BACKUP_FORMAT, passes } from "./backup.ts";
+import { BadBackup, fromBase64, type Line, parseLine, splitLines } from "./restore_lines.ts";
 
 export interface RestoreParts {
   readonly control: Pick<ControlPlane, "snapshot" | "putSchema" | "restoreApiKeys">;
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: Pick<Dispatcher, "submit">;
   readonly operations: Operations;
+  readonly clock: Clock;
+  /** Largest document that this server takes. */
+  readonly documentBytesMax: number;
 }
 
-type Counts = { -readonly [K in keyof RestoreCounts]: RestoreCounts[K] };
-
-/** A progress line at least this often, in entities. */
+/** A progress line after so many lines of the backup, and after so much time. */
 const PROGRESS_EVERY = 1_000;
-/** An entity waits this long for its partition; a restore is not a request of a client. */
-const ENTITY_DEADLINE_MS = 60_000;
+const PROGRESS_MS = 1_000;
+const RETRY_MS = 500;
 
-/** A backup that is not one, or not whole; the message is for the person who sent it. */
-class BadBackup extends Error {}
-
-/** Reads a backup and restores it. What was counted before a failure is restored and stays. */
-export async function* restore(
+/**
+ * Reads a backup and restores it. What was counted before a failure is restored and stays. Damaged entities and templates are
+ * left out, and the restore fails at its end; whatever else is wrong ends it at once. Only a few envelopes are in memory:
+ * {@linkcode RESTORE_BYTES_MAX}.
+ * @throws what reading `body` throws, once everything that was begun has ended.
+ */
+export function restore(
   parts: RestoreParts,
   body: ReadableStream<Uint8Array>,
   existing: ExistingPolicy,
   signal: AbortSignal,
-): AsyncIterable<RestoreProgress> {
-  const counts: Counts = {
+): AsyncGenerator<RestoreProgress, void, void> {
+  return new Restore(parts, existing, signal).run(body);
+}
+
+class Restore {
+  readonly #parts: RestoreParts;
+  readonly #existing: ExistingPolicy;
+  readonly #signal: AbortSignal;
+  readonly #counts: { -readonly [K in keyof RestoreCounts]: RestoreCounts[K] } = {
     entities: 0,
     entities_skipped: 0,
     templates: 0,
@@ -41,176 +60,200 @@ export async function* restore(
     api_keys: 0,
     api_keys_skipped: 0,
   };
-  const hash = createHash("sha256");
-  const writes = new Set<Promise<void>>();
-  const told: { failure: Failure | undefined } = { failure: undefined };
-  let header = false;
-  let ended = false;
-  let lines = 0;
-  try {
-    for await (const bytes of splitLines(body)) {
-      signal.throwIfAborted();
-      if (ended) throw new BadBackup("there is something after the last line of the backup");
-      const line = parseLine(bytes, ++lines);
-      if (!header) {
-        if (line.kind !== "header") throw new BadBackup("the first line is not the header of a backup");
-        if (line.format !== BACKUP_FORMAT) {
-          throw new BadBackup(`the backup has format ${line.format}; ${BACKUP_FORMAT} is known`);
+  readonly #hash = createHash("sha256");
+  readonly #writes = new Set<Promise<void>>();
+  #writeBytes = 0;
+  #lines = 0;
+  /** Lines of each kind. */
+  readonly #seen = { entity: 0, template: 0, api_key: 0 };
+  #end: Line | undefined;
+  /** What ends the restore. */
+  #failure: Failure | undefined;
+  /** What was left out: how much, and why the first of it. */
+  #refused = 0;
+  #firstRefusal: { line: number; failure: Failure } | undefined;
+
+  constructor(parts: RestoreParts, existing: ExistingPolicy, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#existing = existing;
+    this.#signal = signal;
+  }
+
+  async *run(body: ReadableStream<Uint8Array>): AsyncGenerator<RestoreProgress, void, void> {
+    const { clock } = this.#parts;
+    let told = clock.monotonic();
+    try {
+      for await (const bytes of splitLines(body)) {
+        this.#signal.throwIfAborted();
+        await this.#take(bytes);
+        if (this.#failure !== undefined) break;
+        if (this.#lines % PROGRESS_EVERY === 0 || clock.monotonic() - told > PROGRESS_MS) {
+          told = clock.monotonic();
+          yield { status: "running", ...this.#counts };
         }
-        header = true;
-      } else if (line.kind === "entity") {
-        const write = restoreEntity(parts, line, existing, counts, lines).then((failed) => {
-          told.failure ??= failed;
-        });
-        writes.add(write);
-        write.finally(() => writes.delete(write));
-        if (writes.size >= RESTORE_PARALLEL_MAX) await Promise.race(writes);
-      } else if (line.kind === "template") {
-        told.failure ??= await restoreTemplate(parts, line, existing, counts, lines);
-      } else if (line.kind === "api_key") {
-        told.failure ??= await restoreApiKey(parts, line, counts, lines);
-      } else if (line.kind === "end") {
-        ended = true;
-        checkEnd(line, counts, hash.digest("hex"));
-      } else {
-        throw new BadBackup(`line ${lines} is of no known kind`);
       }
-      if (told.failure !== undefined) break;
-      if (!ended) hash.update(bytes).update("\n");
-      if (lines % PROGRESS_EVERY === 0) yield { status: "running", ...counts };
+    } catch (error) {
+      if (!(error instanceof BadBackup)) throw error;
+      this.#failure ??= failure("bad_request", error.message);
+    } finally {
+      await Promise.all(this.#writes);
     }
-    await Promise.all(writes);
-    if (told.failure === undefined && !ended) {
-      throw new BadBackup("the backup is truncated: its last line is missing");
-    }
-  } catch (error) {
-    await Promise.all(writes);
-    told.failure ??= error instanceof BadBackup
-      ? failure("bad_request", error.message)
-      : failure("bad_request", "the backup could not be read to its end");
+    const failed = this.#failure ?? this.#verdict();
+    yield failed === undefined
+      ? { status: "done", ...this.#counts }
+      : { status: "failed", failure: failed, ...this.#counts };
   }
-  yield told.failure === undefined
-    ? { status: "done", ...counts }
-    : { status: "failed", failure: told.failure, ...counts };
+
+  async #take(bytes: Uint8Array): Promise<void> {
+    if (this.#end !== undefined) throw new BadBackup("there is something after the last line of the backup");
+    const number = ++this.#lines;
+    const line = parseLine(bytes, number);
+    if (line.kind === "end" && number > 1) {
+      this.#end = line;
+      return;
+    }
+    this.#hash.update(bytes).update("\n");
+    if (number === 1) return checkHeader(line);
+    switch (line.kind) {
+      case "entity":
+        this.#seen.entity += 1;
+        return await this.#entity(line, number);
+      case "template":
+        this.#seen.template += 1;
+        return await this.#template(line, number);
+      case "api_key":
+        this.#seen.api_key += 1;
+        return await this.#apiKey(line, number);
+      default:
+        throw new BadBackup(`line ${number} is of no known kind`);
+    }
+  }
+
+  /** Begins to write an entity; waits first until there is room for it among those under way. */
+  async #entity(line: Line, number: number): Promise<void> {
+    const { operations, documentBytesMax } = this.#parts;
+    const payload = fromBase64(line.envelope);
+    const parts = typeof line.name === "string" ? splitEntityName(line.name) : undefined;
+    if (payload === undefined || parts === undefined || entityName(parts.schemaId, parts.key) !== line.name) {
+      return this.#refuse(number, failure("bad_request", "it is not an entity"));
+    }
+    // What has no header of an envelope can still be more than a message may carry.
+    const size = Math.max(documentSize(payload), payload.length - ENVELOPE_PREFIX_BYTES_MAX - IV_BYTES - TAG_BYTES);
+    if (size > documentBytesMax) {
+      return this.#fail(
+        number,
+        failure("too_large", `the document is larger than ${documentBytesMax} bytes; see -rest-max-body-size`),
+      );
+    }
+    const full = () =>
+      this.#writes.size >= RESTORE_PARALLEL_MAX ||
+      (this.#writes.size > 0 && this.#writeBytes + payload.length > RESTORE_BYTES_MAX);
+    while (full()) await Promise.race(this.#writes);
+    const force = this.#existing === "overwrite";
+    const op = operations.make("restore", parts.schemaId, parts.key, { payload, ...(force ? { force } : {}) });
+    this.#writeBytes += payload.length;
+    const write = this.#submit(op).then((outcome) => {
+      if (outcome.kind === "failed" && outcome.code === "tampered") {
+        this.#refuse(number, { ...outcome, message: "the envelope is not what was written for this entity" });
+      } else if (outcome.kind === "failed") this.#fail(number, outcome);
+      else if (outcome.kind === "not_modified") this.#counts.entities_skipped += 1;
+      else this.#counts.entities += 1;
+    }).finally(() => {
+      this.#writes.delete(write);
+      this.#writeBytes -= payload.length;
+    });
+    this.#writes.add(write);
+  }
+
+  /** A restore is no client's request: it waits for a partition that moves or a worker that starts. */
+  async #submit(op: Operation): Promise<Outcome> {
+    const { dispatcher, clock } = this.#parts;
+    const until = clock.monotonic() + ADMINISTRATION_WAIT_MS;
+    for (;;) {
+      const { outcome } = await dispatcher.submit(op, undefined, ADMINISTRATION_WAIT_MS);
+      const again = outcome.kind === "failed" && passes(outcome.code) && clock.monotonic() < until;
+      if (!again || this.#signal.aborted) return outcome;
+      await sleep(clock, RETRY_MS);
+    }
+  }
+
+  async #template(line: Line, number: number): Promise<void> {
+    const { control } = this.#parts;
+    const text = fromBase64(line.text);
+    const id = schemaIdOf(line.id);
+    if (text === undefined || id === undefined) {
+      return this.#refuse(number, failure("bad_request", "it is no template"));
+    }
+    if (this.#existing === "skip" && control.snapshot().schemas.templates.has(id)) {
+      this.#counts.templates_skipped += 1;
+      return;
+    }
+    const changed = await control.putSchema(id, text);
+    if (changed.kind === "done") this.#counts.templates += 1;
+    else if (passes(changed.code)) this.#fail(number, changed);
+    else this.#refuse(number, { ...changed, message: "the template is not a schema that this server takes" });
+  }
+
+  async #apiKey(line: Line, number: number): Promise<void> {
+    const key = parseStoredKey(line.key);
+    if (key === undefined) return this.#refuse(number, failure("bad_request", "it is no API key"));
+    const changed = await this.#parts.control.restoreApiKeys([key]);
+    if (changed.kind === "failed") return this.#fail(number, changed);
+    if (changed.value.added === 0) this.#counts.api_keys_skipped += 1;
+    else this.#counts.api_keys += 1;
+  }
+
+  #fail(line: number, failed: Failure): void {
+    this.#failure ??= { ...failed, message: `line ${line}: ${failed.message}` };
+  }
+
+  #refuse(line: number, failed: Failure): void {
+    this.#refused += 1;
+    if (this.#firstRefusal === undefined || line < this.#firstRefusal.line) {
+      this.#firstRefusal = { line, failure: failed };
+    }
+    if (this.#refused > RESTORE_REFUSED_MAX) {
+      this.#failure ??= this.#leftOut("so many lines are damaged that it was given up");
+    }
+  }
+
+  /** After the last line and all writes: whether the backup was whole, and all of it could be restored. */
+  #verdict(): Failure | undefined {
+    const end = this.#end;
+    if (end === undefined) return failure("bad_request", "the backup is truncated: its last line is missing");
+    const { entity, template, api_key } = this.#seen;
+    const whole = end.entities === entity && end.templates === template && end.api_keys === api_key &&
+      end.sha256 === this.#hash.digest("hex");
+    if (!whole) {
+      const message = "the backup was changed or damaged: its checksum or its counts do not match";
+      return this.#refused === 0 ? failure("bad_request", message) : this.#leftOut(message);
+    }
+    if (this.#refused > 0) return this.#leftOut("everything else was restored");
+    const { entities, entities_skipped, templates, templates_skipped, api_keys, api_keys_skipped } = this.#counts;
+    const accounted = entities + entities_skipped === entity && templates + templates_skipped === template &&
+      api_keys + api_keys_skipped === api_key;
+    return accounted ? undefined : failure("internal", "not every line of the backup was accounted for");
+  }
+
+  #leftOut(more: string): Failure {
+    const { line, failure: first } = this.#firstRefusal!;
+    const lines = this.#refused === 1 ? "1 line was" : `${this.#refused} lines were`;
+    return { ...first, message: `${lines} left out, the first is line ${line}: ${first.message}; ${more}` };
+  }
 }
 
-async function restoreEntity(
-  { dispatcher, operations }: RestoreParts,
-  line: Line,
-  existing: ExistingPolicy,
-  counts: Counts,
-  number: number,
-): Promise<Failure | undefined> {
-  const { name, envelope } = line;
-  const payload = typeof envelope === "string" ? fromBase64(envelope) : undefined;
-  const parts = typeof name === "string" ? splitEntityName(name) : undefined;
-  if (payload === undefined || parts === undefined) return failure("bad_request", `line ${number} is not an entity`);
-  const force = existing === "overwrite";
-  const op = operations.make("restore", parts.schemaId, parts.key, { payload, ...(force ? { force } : {}) });
-  const { outcome } = await dispatcher.submit(op, undefined, ENTITY_DEADLINE_MS);
-  if (outcome.kind === "failed") return { ...outcome, message: `line ${number}: ${outcome.message}` };
-  if (outcome.kind === "not_modified") counts.entities_skipped += 1;
-  else counts.entities += 1;
-  return undefined;
+function checkHeader(line: Line): void {
+  if (line.kind !== "header") throw new BadBackup("the first line is not the header of a backup");
+  if (line.format !== BACKUP_FORMAT) {
+    throw new BadBackup(`the backup is not of format ${BACKUP_FORMAT}, which is the one that this version knows`);
+  }
 }
 
-async function restoreTemplate(
-  { control }: RestoreParts,
-  line: Line,
-  existing: ExistingPolicy,
-  counts: Counts,
-  number: number,
-): Promise<Failure | undefined> {
-  const text = typeof line.text === "string" ? fromBase64(line.text) : undefined;
-  if (text === undefined || typeof line.id !== "string") {
-    return failure("bad_request", `line ${number} is not a template`);
-  }
-  let id;
+function schemaIdOf(id: unknown): SchemaId | undefined {
+  if (typeof id !== "string") return undefined;
   try {
-    id = parseSchemaId(line.id);
+    return parseSchemaId(id);
   } catch {
-    return failure("bad_request", `line ${number} is not a template`);
-  }
-  if (existing === "skip" && control.snapshot().schemas.templates.has(id)) {
-    counts.templates_skipped += 1;
     return undefined;
   }
-  const changed = await control.putSchema(id, text);
-  if (changed.kind === "failed") return { ...changed, message: `line ${number}: ${changed.message}` };
-  counts.templates += 1;
-  return undefined;
-}
-
-async function restoreApiKey(
-  { control }: RestoreParts,
-  line: Line,
-  counts: Counts,
-  number: number,
-): Promise<Failure | undefined> {
-  const key = parseStoredKey(line.key);
-  if (key === undefined) return failure("bad_request", `line ${number} is not an API key`);
-  const changed = await control.restoreApiKeys([key]);
-  if (changed.kind === "failed") return { ...changed, message: `line ${number}: ${changed.message}` };
-  if (changed.value.added === 0) counts.api_keys_skipped += 1;
-  else counts.api_keys += 1;
-  return undefined;
-}
-
-function checkEnd(line: Line, counts: Counts, sha256: string): void {
-  // Entities may still be on their way; the checksum covers every line, so the counts are only compared where they are final.
-  const templates = counts.templates + counts.templates_skipped;
-  const keys = counts.api_keys + counts.api_keys_skipped;
-  if (line.sha256 !== sha256 || line.templates !== templates || line.api_keys !== keys) {
-    throw new BadBackup("the backup was changed or damaged: its checksum does not match");
-  }
-}
-
-type Line = Readonly<Record<string, unknown>>;
-
-function parseLine(bytes: Uint8Array, number: number): Line {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    if (typeof value === "object" && value !== null) return value as Line;
-  } catch {
-    // Said below, with the number of the line.
-  }
-  throw new BadBackup(number === 1 ? "this is not a backup" : `line ${number} is cut off or damaged`);
-}
-
-function fromBase64(text: string): Uint8Array | undefined {
-  try {
-    return Uint8Array.fromBase64(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The lines of a stream, without their ends; the last one need not have one. */
-async function* splitLines(body: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
-  let parts: Uint8Array[] = [];
-  let length = 0;
-  const take = (): Uint8Array => {
-    const line = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      line.set(part, at);
-      at += part.length;
-    }
-    parts = [];
-    length = 0;
-    return line;
-  };
-  for await (const chunk of body) {
-    let start = 0;
-    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
-      parts.push(chunk.subarray(start, end));
-      length += end - start;
-      yield take();
-      start = end + 1;
-    }
-    parts.push(chunk.subarray(start));
-    length += chunk.length - start;
-    if (length > BACKUP_LINE_BYTES_MAX) throw new BadBackup("a line of the backup is too long");
-  }
-  if (length > 0) yield take();
 }

@@ -4,25 +4,26 @@
  */
 import { REWRAP_PARALLEL } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
-import type { Partition } from "../../shared/names.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import { sleep } from "../../shared/seams/clock.ts";
-import type { Shelf } from "../../shared/storage/store.ts";
+import { type Shelf, StorageError } from "../../shared/storage/store.ts";
 import type { ListItem } from "../../shared/wire/messages.ts";
 import type { Dispatcher } from "../front/dispatch/dispatcher.ts";
-import type { Lister } from "../front/dispatch/lister.ts";
+import type { Lister, Listing } from "../front/dispatch/lister.ts";
 import type { Operations } from "../front/dispatch/operations.ts";
 import type { RewrapProgress } from "../front/rest/admin_operations.ts";
+import { listingsOf, passes } from "./backup.ts";
 
 /** Object on the `_auth` shelf while a re-encryption is under way. */
-const MARK_OBJECT = "rewrap.json";
+export const REWRAP_MARK_OBJECT = "rewrap.json";
 const PAGE = 256;
 const RETRY_MS = 1_000;
 
 export interface RewrapParts {
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: Pick<Dispatcher, "submit">;
   readonly operations: Operations;
   readonly lister: Lister;
+  readonly listing: "owners" | "store";
   readonly clock: Clock;
   readonly log: Logger;
   readonly shelf: Shelf;
@@ -37,6 +38,7 @@ export class Rewrap {
   readonly #stopping = new AbortController();
   #progress: Progress;
   #running: Promise<void> | undefined;
+  #arrived = false;
 
   constructor(parts: RewrapParts) {
     this.#parts = parts;
@@ -58,7 +60,12 @@ export class Rewrap {
 
   /** Goes on with what an earlier start of the main worker began. @throws {StorageError} */
   async resume(): Promise<void> {
-    if (await this.#parts.shelf.get(MARK_OBJECT) !== undefined) await this.start();
+    if (await this.#parts.shelf.get(REWRAP_MARK_OBJECT) !== undefined) await this.start();
+  }
+
+  /** Envelopes came in that may be under an old key, perhaps behind the place where the re-encryption is: it looks again. */
+  arrived(): void {
+    this.#arrived = true;
   }
 
   /** Starts, or lets the one that runs go on. @throws {StorageError} when the mark cannot be stored. */
@@ -77,7 +84,7 @@ export class Rewrap {
     };
     const progress = this.#progress;
     try {
-      await shelf.put(MARK_OBJECT, new TextEncoder().encode(JSON.stringify({ key_id: keyId }) + "\n"));
+      await shelf.put(REWRAP_MARK_OBJECT, new TextEncoder().encode(JSON.stringify({ key_id: keyId }) + "\n"));
     } catch (error) {
       Object.assign(progress, { status: "failed", error: "the store did not take the mark of the re-encryption" });
       throw error;
@@ -97,38 +104,67 @@ export class Rewrap {
   }
 
   async #run(progress: Progress): Promise<void> {
-    const { lister, partitions, clock, shelf, log } = this.#parts;
-    const counts = await lister.page({ prefix: "", after: "", limit: 0, want: "counts" });
-    if (counts.kind === "page" && counts.counts) {
-      progress.total = [...counts.counts.values()].reduce((a, b) => a + b, 0);
+    const { clock, log } = this.#parts;
+    progress.total = await this.#count();
+    do {
+      this.#arrived = false;
+      Object.assign(progress, { scanned: 0, failed: 0 });
+      await this.#pass(progress);
+    } while (this.#arrived);
+    await this.#unmark();
+    progress.total = progress.scanned;
+    if (progress.failed > 0) {
+      progress.error = `${progress.failed} entities could not be re-encrypted; start it again to try those`;
     }
-    for (let partition = 0; partition < partitions; partition++) {
+    progress.finished_at = new Date(clock.now()).toISOString();
+    progress.status = progress.failed === 0 ? "done" : "failed";
+    log.audit("rewrap_finished", { scanned: progress.scanned, rewrapped: progress.rewrapped, failed: progress.failed });
+  }
+
+  /** Entities in the store, where it can tell. */
+  async #count(): Promise<number | null> {
+    const page = await this.#patiently({ prefix: "", after: "", limit: 0, want: "counts" });
+    const total = [...page.counts?.values() ?? [NaN]].reduce((a, b) => a + b, 0);
+    return Number.isFinite(total) ? total : null;
+  }
+
+  /** Looks at every entity once. */
+  async #pass(progress: Progress): Promise<void> {
+    const { listing, partitions } = this.#parts;
+    for (const some of listingsOf(listing, partitions)) {
       for (let after = "", more = true; more;) {
-        this.#stopping.signal.throwIfAborted();
-        const page = await lister.page({
-          prefix: "",
-          after,
-          limit: PAGE,
-          want: "meta",
-          partitions: [partition as Partition],
-        });
-        if (page.kind === "failed") {
-          // Without an owner now; it will have one again.
-          await sleep(clock, RETRY_MS, this.#stopping.signal);
-          continue;
-        }
+        const page = await this.#patiently({ prefix: "", after, limit: PAGE, want: "meta", ...some });
         await this.#rewrapAll(page.items, progress);
         after = page.items.at(-1)?.name ?? "";
         more = page.more && after !== "";
       }
     }
-    progress.status = progress.failed === 0 ? "done" : "failed";
-    if (progress.failed > 0) {
-      progress.error = `${progress.failed} entities could not be re-encrypted; start it again to try those`;
+  }
+
+  /** A page; where nobody can give it now, somebody will again. */
+  async #patiently(listing: Listing) {
+    const { lister, clock } = this.#parts;
+    for (;;) {
+      this.#stopping.signal.throwIfAborted();
+      const page = await lister.page(listing);
+      if (page.kind === "page") return page;
+      await sleep(clock, RETRY_MS, this.#stopping.signal);
     }
-    progress.finished_at = new Date(clock.now()).toISOString();
-    await shelf.delete(MARK_OBJECT);
-    log.audit("rewrap_finished", { scanned: progress.scanned, rewrapped: progress.rewrapped, failed: progress.failed });
+  }
+
+  async #unmark(): Promise<void> {
+    const { shelf, clock, log } = this.#parts;
+    for (;;) {
+      this.#stopping.signal.throwIfAborted();
+      try {
+        await shelf.delete(REWRAP_MARK_OBJECT);
+        return;
+      } catch (error) {
+        if (!(error instanceof StorageError)) throw error;
+        log.warn("rewrap_mark_left", { error });
+      }
+      await sleep(clock, RETRY_MS, this.#stopping.signal);
+    }
   }
 
   async #rewrapAll(items: readonly ListItem[], progress: Progress): Promise<void> {
@@ -142,11 +178,12 @@ export class Rewrap {
 
   async #rewrapOne({ name }: ListItem, progress: Progress): Promise<void> {
     const { dispatcher, operations, clock } = this.#parts;
+    const op = operations.named("rewrap", name, {});
     for (;;) {
       this.#stopping.signal.throwIfAborted();
-      const { outcome } = await dispatcher.submit(operations.named("rewrap", name, {}), undefined);
+      const { outcome } = await dispatcher.submit(op, undefined);
       const code = outcome.kind === "failed" ? outcome.code : undefined;
-      if (code === "no_worker" || code === "overloaded" || code === "storage_unavailable" || code === "deadline") {
+      if (passes(code)) {
         await sleep(clock, RETRY_MS, this.#stopping.signal);
         continue;
       }
