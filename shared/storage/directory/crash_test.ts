@@ -48,13 +48,19 @@ class Run {
   }
 
   /** Reads every name; what is found must be allowed, and stay. */
-  async check(entities: Entities, where: string): Promise<void> {
+  async check(entities: Entities, where: string): Promise<number> {
     let count = 0;
     for (const name of NAMES) {
       const stored = await entities.read(partitionOf(name, PARTITIONS), name);
       if (stored !== undefined) count++;
-      this.history.found(name, stored && new TextDecoder().decode(stored.envelope), where);
+      this.history.found(name, stored && new TextDecoder().decode(stored.envelope), true, where);
     }
+    return count;
+  }
+
+  /** As `check`, and the counts too. To count is a checkpoint, so this hides what only the logs hold. */
+  async checkCounts(entities: Entities, where: string): Promise<void> {
+    const count = await this.check(entities, where);
     let counted = 0;
     for (let partition = 0; partition < PARTITIONS; partition++) {
       for (const value of (await entities.counts(partition as Partition))!.values()) counted += value;
@@ -92,6 +98,7 @@ class Run {
   /** As before; then ends in order, which must leave nothing but what a store is made of. */
   async finish(where: string): Promise<void> {
     const { disk, store, entities } = await this.inspect(where);
+    await this.checkCounts(entities, where);
     await this.checkpoint(entities);
     assert.ok(entities.stats().checkpoints > 0, where);
     await store.close();

@@ -1,16 +1,5 @@
 /** Entity access of one processing worker: takes partitions, commits groups of writes, checkpoints them. */
-import {
-  CHECKPOINT_RETRY_MS,
-  LOG_BYTES_MAX,
-  LOG_CHECKPOINT_BYTES,
-  LOG_CHECKPOINT_MS,
-  LOG_DIRTY_BYTES_MAX,
-  LOG_GROUP_BYTES_MAX,
-  LOG_QUEUE_BYTES_MAX,
-  LOG_RECORD_BYTES_MAX,
-  PARTITION_WRITERS_MAX,
-  TABLE_CACHE_BYTES,
-} from "../../limits.ts";
+import { LOG_RECORD_BYTES_MAX, TABLE_CACHE_BYTES } from "../../limits.ts";
 import { type EntityName, type Partition } from "../../names.ts";
 import { type Clock, type Timer } from "../../seams/clock.ts";
 import { type Random, randomHex } from "../../seams/random.ts";
@@ -25,6 +14,7 @@ import {
   type Stored,
   type TakeOutcome,
 } from "../store.ts";
+import { type DirectoryBounds } from "./bounds.ts";
 import { type Disk, DiskError, type PartitionTable } from "./disk.ts";
 import { type ReportEvent } from "./events.ts";
 import { FileLock, probeExclusion, readLockContent } from "./file_lock.ts";
@@ -39,7 +29,7 @@ import { WriterLog } from "./writer_log.ts";
 const NAME_LENGTH_MAX = 1_024;
 const TABLE_CACHE_BYTES_MIN = 64 * 1024;
 const CLOSE_PARALLEL = 4;
-const CHECKPOINT_RETRY_MS_MAX = LOG_CHECKPOINT_MS;
+const CHECKPOINT_RETRY_MS_MAX = 30_000;
 
 /** What the engine needs of its store. */
 export interface EntitiesParts {
@@ -50,6 +40,7 @@ export interface EntitiesParts {
   readonly store: string;
   readonly partitions: number;
   readonly holder: string;
+  readonly bounds: DirectoryBounds;
   readonly report: ReportEvent;
   readonly onClosed: (entities: DirectoryEntities) => void;
 }
@@ -73,6 +64,7 @@ const COMMITTED: CommitOutcome = { kind: "committed", token: undefined };
  */
 export class DirectoryEntities implements Entities {
   readonly #parts: EntitiesParts;
+  readonly #bounds: DirectoryBounds;
   readonly #log: WriterLog;
   readonly #recovery: Recovery;
   readonly #owned = new Map<number, OwnedPartition>();
@@ -97,6 +89,7 @@ export class DirectoryEntities implements Entities {
 
   private constructor(parts: EntitiesParts, log: WriterLog) {
     this.#parts = parts;
+    this.#bounds = parts.bounds;
     this.#log = log;
     const { disk, clock, layout, store } = parts;
     this.#recovery = new Recovery({ disk, clock, directory: layout.logs, store });
@@ -111,7 +104,7 @@ export class DirectoryEntities implements Entities {
       await probeExclusion(disk, log.path!);
       const entities = new DirectoryEntities(parts, log);
       // Logs of dead workers are looked for then, if there was nothing to do before.
-      entities.#scheduleCheckpoint(LOG_CHECKPOINT_MS);
+      entities.#scheduleCheckpoint(parts.bounds.checkpointMs);
       return entities;
     } catch (error) {
       await log?.close(true).catch(() => {});
@@ -148,7 +141,9 @@ export class DirectoryEntities implements Entities {
       throw new RangeError(`a write of ${size} bytes under a name of ${name.length} is not possible`);
     }
     const bytes = recordBytes(name.length, size);
-    if (this.#queueBytes + bytes > LOG_QUEUE_BYTES_MAX) throw new StorageError("unavailable", "too many writes wait");
+    if (this.#queueBytes + bytes > this.#bounds.queueBytes) {
+      throw new StorageError("unavailable", "too many writes wait");
+    }
     if (this.#checkpointFailures > 0 && this.#overfull) throw this.#overfullError();
     // A view of a larger buffer would keep all of it in memory until the checkpoint.
     const envelope = size === write.envelope?.buffer.byteLength ? write.envelope : write.envelope?.slice();
@@ -234,10 +229,18 @@ export class DirectoryEntities implements Entities {
     const logs = [];
     for (const earlier of writers) logs.push(await this.#recovery.read(earlier, index));
     const inherited = writers.length > 0 || lock.found === undefined;
-    const partition = new OwnedPartition(index, { table, lock, clock, writer, holder, inherited });
+    const partition = new OwnedPartition(index, {
+      table,
+      lock,
+      clock,
+      bounds: this.#bounds,
+      writer,
+      holder,
+      inherited,
+    });
     const recovered = partition.recover(logs);
-    const crowded = writers.length >= PARTITION_WRITERS_MAX ||
-      this.#dirtyBytes + partition.dirtyBytes > LOG_DIRTY_BYTES_MAX / 2;
+    const crowded = writers.length >= this.#bounds.writers ||
+      this.#dirtyBytes + partition.dirtyBytes > this.#bounds.dirtyBytes / 2;
     this.#abandoned.add(index);
     if (lock.found === undefined || writers.includes(writer) || crowded) await partition.checkpoint("at_once");
     else {
@@ -246,7 +249,7 @@ export class DirectoryEntities implements Entities {
     }
     this.#abandoned.delete(index);
     this.#owned.set(index, partition);
-    if (partition.needsCheckpoint) this.#scheduleCheckpoint(LOG_CHECKPOINT_MS);
+    if (partition.needsCheckpoint) this.#scheduleCheckpoint(this.#bounds.checkpointMs);
     if (recovered > 0) {
       report({ kind: "recovered", partition: index, message: `${recovered} entities from ${writers.length} logs` });
     }
@@ -315,7 +318,7 @@ export class DirectoryEntities implements Entities {
   #nextGroup(): PendingWrite[] {
     let bytes = 0;
     let end = 0;
-    while (end < this.#queue.length && (end === 0 || bytes + this.#queue[end]!.bytes <= LOG_GROUP_BYTES_MAX)) {
+    while (end < this.#queue.length && (end === 0 || bytes + this.#queue[end]!.bytes <= this.#bounds.groupBytes)) {
       bytes += this.#queue[end++]!.bytes;
     }
     const group = this.#queue.slice(0, end);
@@ -343,13 +346,15 @@ export class DirectoryEntities implements Entities {
       this.#parts.report({ kind: "log_failed", message: error instanceof Error ? error.message : String(error) });
       this.#settle(group, (write) => write.reject(error));
       // A retired file may be in doubt: a checkpoint gets rid of it.
-      if (this.#log.retired.length > 0 && this.#checkpointFailures === 0) this.#scheduleCheckpoint(CHECKPOINT_RETRY_MS);
+      if (this.#log.retired.length > 0 && this.#checkpointFailures === 0) {
+        this.#scheduleCheckpoint(this.#bounds.checkpointRetryMs);
+      }
       return;
     }
     this.#settle(group, (write) => write.resolve(COMMITTED));
     if (this.#checkpointFailures > 0) return;
-    if (this.#log.currentBytes >= LOG_CHECKPOINT_BYTES) this.#startCheckpoint();
-    else this.#scheduleCheckpoint(LOG_CHECKPOINT_MS);
+    if (this.#log.currentBytes >= this.#bounds.checkpointBytes) this.#startCheckpoint();
+    else this.#scheduleCheckpoint(this.#bounds.checkpointMs);
   }
 
   #settle(group: readonly PendingWrite[], answer: (write: PendingWrite) => void): void {
@@ -382,7 +387,7 @@ export class DirectoryEntities implements Entities {
   }
 
   get #overfull(): boolean {
-    return this.#log.bytes > LOG_BYTES_MAX || this.#dirtyBytes > LOG_DIRTY_BYTES_MAX;
+    return this.#log.bytes > this.#bounds.logBytes || this.#dirtyBytes > this.#bounds.dirtyBytes;
   }
 
   #overfullError(): StorageError {
@@ -439,9 +444,9 @@ export class DirectoryEntities implements Entities {
       this.#roomMade();
       if (this.#checkpointAgain && this.#checkpointFailures === 0) this.#startCheckpoint();
       else if (this.#checkpointFailures > 0) {
-        const ms = CHECKPOINT_RETRY_MS * 2 ** (this.#checkpointFailures - 1);
+        const ms = this.#bounds.checkpointRetryMs * 2 ** (this.#checkpointFailures - 1);
         this.#scheduleCheckpoint(Math.min(ms, CHECKPOINT_RETRY_MS_MAX));
-      } else if (this.#needsCheckpoint) this.#scheduleCheckpoint(LOG_CHECKPOINT_MS);
+      } else if (this.#needsCheckpoint) this.#scheduleCheckpoint(this.#bounds.checkpointMs);
     });
   }
 
@@ -476,7 +481,7 @@ export class DirectoryEntities implements Entities {
   /** A failing checkpoint is tried again and again; it must not leave a file behind each time. */
   async #rotate(): Promise<void> {
     if (this.#log.broken) return await this.#repairLog();
-    const worthwhile = this.#log.retired.length === 0 || this.#log.currentBytes >= LOG_CHECKPOINT_BYTES;
+    const worthwhile = this.#log.retired.length === 0 || this.#log.currentBytes >= this.#bounds.checkpointBytes;
     if (this.#log.hasRecords && worthwhile) await this.#log.rotate();
   }
 

@@ -1,8 +1,8 @@
 /** A partition that this process owns: its table, and over it the changes that wait for a checkpoint. */
-import { CHECKPOINT_STEP_BYTES_MAX, CHECKPOINT_STEP_ROWS_MAX } from "../../limits.ts";
 import { type EntityName } from "../../names.ts";
 import { type Clock, sleep } from "../../seams/clock.ts";
 import { type Listed, type ListQuery, StorageError } from "../store.ts";
+import { type DirectoryBounds } from "./bounds.ts";
 import { DirtyMap } from "./dirty_map.ts";
 import { HEAD_BYTES, type PartitionTable, schemaPrefixOf, type TableChange } from "./disk.ts";
 import { cleanContent, type FileLock } from "./file_lock.ts";
@@ -12,6 +12,7 @@ import { runtimeError } from "./storage_errors.ts";
 /** Greater than every character of a storage name. */
 const AFTER_NAMES = "\u007f";
 const LIST_STEP_ROWS = 256;
+const PAUSE_MS_MAX = 50;
 const LIST_STEP_BYTES = 1024 * 1024;
 
 /** How a checkpoint spaces its transactions out, so that requests come through between them. */
@@ -22,6 +23,7 @@ export class OwnedPartition {
   readonly #table: PartitionTable;
   readonly #lock: FileLock;
   readonly #clock: Clock;
+  readonly #bounds: DirectoryBounds;
   readonly #writer: string;
   readonly #holder: string;
   /** By schema prefix; `undefined` after a recovery, until a checkpoint: to look each recovered name up takes too long. */
@@ -52,6 +54,7 @@ export class OwnedPartition {
       table: PartitionTable;
       lock: FileLock;
       clock: Clock;
+      bounds: DirectoryBounds;
       writer: string;
       holder: string;
       /** Whether the lock file names other writers, or an earlier ownership of this one. */
@@ -61,6 +64,7 @@ export class OwnedPartition {
     this.#table = parts.table;
     this.#lock = parts.lock;
     this.#clock = parts.clock;
+    this.#bounds = parts.bounds;
     this.#writer = parts.writer;
     this.#holder = parts.holder;
     this.#inherited = parts.inherited;
@@ -267,7 +271,7 @@ export class OwnedPartition {
     let bytes = 0;
     for (const name of frozen.names()) {
       const { envelope } = frozen.get(name)!;
-      if (step.length === CHECKPOINT_STEP_ROWS_MAX || bytes > CHECKPOINT_STEP_BYTES_MAX) {
+      if (step.length === this.#bounds.stepRows || bytes > this.#bounds.stepBytes) {
         await this.#apply(step, undefined, pace);
         step = [];
         bytes = 0;
@@ -295,11 +299,12 @@ export class OwnedPartition {
     if (this.#closed) throw new StorageError("unavailable", `partition ${this.index} was given up`);
   }
 
-  /** A transaction, and in the background a pause at least as long, which leaves the thread to requests. */
+  /** A transaction, and in the background a pause as long as it took, which leaves the thread to requests. */
   async #apply(step: readonly TableChange[], applied: number | undefined, pace: Pace): Promise<void> {
     const start = this.#clock.monotonic();
     await this.#table.apply(step, applied);
-    await sleep(this.#clock, pace === "at_once" ? 0 : this.#clock.monotonic() - start);
+    const pauseMs = Math.min(this.#clock.monotonic() - start, PAUSE_MS_MAX);
+    await sleep(this.#clock, pace === "at_once" || !this.open ? 0 : pauseMs);
   }
 
   /**

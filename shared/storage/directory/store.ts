@@ -3,6 +3,7 @@ import { PARTITIONS_DEFAULT } from "../../limits.ts";
 import { type Clock, sleep } from "../../seams/clock.ts";
 import { type Random, randomHex } from "../../seams/random.ts";
 import { type MainLock, type Shelf, StorageError, type Store } from "../store.ts";
+import { DEFAULT_BOUNDS, type DirectoryBounds } from "./bounds.ts";
 import { type Disk } from "./disk.ts";
 import { DirectoryEntities } from "./entities.ts";
 import { type ReportEvent } from "./events.ts";
@@ -51,6 +52,8 @@ export interface DirectoryStoreParts {
   readonly random: Random;
   /** Default: events are dropped. */
   readonly report?: ReportEvent;
+  /** Default: {@linkcode DEFAULT_BOUNDS}. */
+  readonly bounds?: Partial<DirectoryBounds>;
 }
 
 /** A {@linkcode Store} in a directory. Only owners list. */
@@ -206,7 +209,7 @@ class OpenDirectoryStore implements DirectoryStore {
   }
 
   async openEntities(holder: string): Promise<DirectoryEntities> {
-    const { disk, clock, random, report = () => {} } = this.#parts;
+    const { disk, clock, random, bounds, report = () => {} } = this.#parts;
     const entities = await DirectoryEntities.open({
       disk,
       clock,
@@ -215,6 +218,7 @@ class OpenDirectoryStore implements DirectoryStore {
       store: this.id,
       partitions: this.partitions,
       holder,
+      bounds: { ...DEFAULT_BOUNDS, ...bounds },
       report,
       onClosed: (closed) => this.#entities.delete(closed),
     });

@@ -223,8 +223,13 @@ export const systemDisk: Disk = {
       const isThere = await unlessMissing(() => Deno.stat(path)) !== undefined;
       if (!isThere && !options.create) throw new DiskError("damaged", `${path}: is missing`);
       const table = SqliteTable.open(path, options);
-      // Also when it was there: whoever made it may have died before that was durable.
-      if (options.create) await syncDirectory(path.slice(0, path.lastIndexOf("/")));
+      try {
+        // Also when it was there: whoever made it may have died before that was durable.
+        if (options.create) await syncDirectory(path.slice(0, path.lastIndexOf("/")));
+      } catch (error) {
+        await table.close();
+        throw error;
+      }
       return table;
     });
   },

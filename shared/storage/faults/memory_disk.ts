@@ -235,22 +235,21 @@ export class MemoryProcess implements Disk {
     return removed;
   }
 
-  createFile(path: string): Promise<AppendFile> {
-    return this.step("create", path, () => {
+  async createFile(path: string): Promise<AppendFile> {
+    const inode = await this.step("create", path, () => {
       if (this.machine.names.has(path)) throw new DiskError("exists", `${path}: exists`);
-      return this.open(path, this.machine.create(path));
+      return this.machine.create(path);
     });
+    return this.open(path, inode);
   }
 
-  openLock(path: string): Promise<LockFile | undefined> {
-    return this.step("open", path, () => {
-      const inode = this.machine.names.get(path);
-      return inode && this.open(path, inode);
-    });
+  async openLock(path: string): Promise<LockFile | undefined> {
+    const inode = await this.step("open", path, () => this.machine.names.get(path));
+    return inode && this.open(path, inode);
   }
 
-  openTable(path: string, options: TableOptions): Promise<PartitionTable> {
-    return this.step("openTable", path, () => {
+  async openTable(path: string, options: TableOptions): Promise<PartitionTable> {
+    const table = await this.step("openTable", path, () => {
       let table = this.machine.tables.get(path);
       if (table === undefined) {
         if (!options.create) throw new DiskError("damaged", `${path}: is missing`);
@@ -263,9 +262,10 @@ export class MemoryProcess implements Disk {
       if (table.store !== options.store || table.partition !== options.partition) {
         throw new DiskError("damaged", `${path}: another store's`);
       }
-      table.openIn = this;
-      return new MemoryTable(this, path, table);
+      return table;
     });
+    table.openIn = this;
+    return new MemoryTable(this, path, table);
   }
 }
 
@@ -403,10 +403,11 @@ class MemoryTable implements PartitionTable {
     });
   }
 
-  close(): Promise<void> {
-    return this.#process.step("closeTable", this.#path, () => {
-      if (this.#table.openIn === this.#process) this.#table.openIn = undefined;
-    });
+  /** As with files, it is closed even when that fails. */
+  async close(): Promise<void> {
+    const isOpen = this.#table.openIn === this.#process;
+    if (isOpen) this.#table.openIn = undefined;
+    await this.#process.step("closeTable", this.#path, () => {});
   }
 
   #assertOpen(): void {

@@ -36,10 +36,16 @@ export class WriteHistory {
     return [...values, undefined];
   }
 
-  /** Checks a value that was found; from now on it is the committed one. */
-  found(name: string, value: string | undefined, where: string): void {
+  /**
+   * Checks a value that was found; from now on it is a committed one. `final`: whoever wrote before is dead, so what was
+   * open and is not there will never be.
+   */
+  found(name: string, value: string | undefined, final: boolean, where: string): void {
     const allowed = this.allowed(name);
     assert.ok(allowed.includes(value), `${where}: ${name} is ${value}; allowed: ${allowed.join(" or ")}`);
-    this.#writes.set(name, [{ value, answer: "committed" }]);
+    const writes = this.#writes.get(name) ?? [];
+    const at = writes.findLastIndex((written) => written.value === value && written.answer !== "refused");
+    const later = final ? [] : writes.slice(at + 1);
+    this.#writes.set(name, [{ value, answer: "committed" }, ...later]);
   }
 }
