@@ -5,8 +5,8 @@ import type { Logger } from "../shared/logging/logger.ts";
 import type { CompiledSchemas } from "../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../shared/seams/clock.ts";
 import type { Random } from "../shared/seams/random.ts";
-import type { Entities } from "../shared/storage/store.ts";
-import type { SubscribeResponse } from "../shared/wire/messages.ts";
+import type { Entities, EntitiesStats } from "../shared/storage/store.ts";
+import type { StorageFigures, SubscribeResponse } from "../shared/wire/messages.ts";
 import type { MainClient, WorkerHandler } from "../shared/wire/transport.ts";
 import { DocumentCache, type DocumentCacheOptions } from "./cache/document_cache.ts";
 import { CommitEvents } from "./events.ts";
@@ -92,6 +92,7 @@ export class Worker {
           epoch: ownership.epoch,
           activeRequests: executor.active,
           cache: cache.figures(),
+          storage: storageFigures(entities.stats()),
         }),
       },
     });
@@ -121,6 +122,19 @@ export class Worker {
     await this.ownership.close();
     await this.membership.stop();
   }
+}
+
+/** The part of an engine's figures that the main worker shows. */
+function storageFigures(stats: EntitiesStats): StorageFigures {
+  const { syncs, syncSecondsTotal, logBytes, dirtyEntities, dirtyBytes, checkpoints } = stats;
+  return {
+    syncs,
+    syncMicroseconds: Math.round(syncSecondsTotal * 1e6),
+    logBytes,
+    dirtyEntities,
+    dirtyBytes,
+    checkpoints,
+  };
 }
 
 /** Sooner than the main worker gives a silent worker up. */

@@ -4,7 +4,7 @@
  */
 import type { Partition, SchemaId } from "../../shared/names.ts";
 import type { Failure } from "../../shared/outcome.ts";
-import type { CacheFigures, Epoch } from "../../shared/wire/messages.ts";
+import type { CacheFigures, Epoch, StorageFigures } from "../../shared/wire/messages.ts";
 
 /** A processing worker that can be called. */
 export interface WorkerRoute {
@@ -94,6 +94,8 @@ export interface WorkerView {
   readonly activeRequests: number;
   readonly partitions: readonly Partition[];
   readonly cache: CacheFigures;
+  /** Absent: it has not told yet, or has gone. */
+  readonly storage?: StorageFigures;
 }
 
 /** Result of a change that control made durable and every front has confirmed. */

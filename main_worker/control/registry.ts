@@ -12,6 +12,7 @@ import type {
   Epoch,
   HeartbeatRequest,
   HeartbeatResponse,
+  StorageFigures,
   SubscribeRequest,
   SubscribeResponse,
   UnsubscribeRequest,
@@ -79,6 +80,7 @@ interface Member {
   gone: boolean;
   activeRequests: number;
   cache: CacheFigures;
+  storage: StorageFigures | undefined;
   /** Assignment as it was last told. */
   told: string;
   readonly waiting: Set<() => void>;
@@ -247,6 +249,7 @@ export class Registry implements MainHandler {
       activeRequests: member.activeRequests,
       partitions: this.#placement.servedBy(member.session),
       cache: member.cache,
+      ...(member.storage ? { storage: member.storage } : {}),
     }));
     const departed = [...this.#departed.values()].map((member): WorkerView => ({
       ...member,
@@ -279,6 +282,7 @@ export class Registry implements MainHandler {
       gone: false,
       activeRequests: 0,
       cache: NO_CACHE,
+      storage: undefined,
       told: "",
       waiting: new Set(),
       floors: new Map(),
@@ -307,6 +311,7 @@ export class Registry implements MainHandler {
   #takeIn(member: Member, request: HeartbeatRequest): void {
     member.activeRequests = request.activeRequests;
     member.cache = request.cache;
+    member.storage = request.storage;
     const inRange = (partition: Partition) => partition < this.#parts.partitions;
     const before = this.#placement.epoch;
     const served = this.#placement.servedBy(member.session).length;

@@ -30,7 +30,7 @@ export interface MembershipPeers {
   holding(): readonly Partition[];
   report(): Pick<
     HeartbeatRequest,
-    "owned" | "releasing" | "failing" | "finished" | "epoch" | "activeRequests" | "cache"
+    "owned" | "releasing" | "failing" | "finished" | "epoch" | "activeRequests" | "cache" | "storage"
   >;
 }
 

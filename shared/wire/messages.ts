@@ -178,8 +178,24 @@ export interface HeartbeatRequest {
   readonly leaving: boolean;
   readonly activeRequests: number;
   readonly cache: CacheFigures;
+  /** Absent: the worker does not tell. */
+  readonly storage?: StorageFigures;
   /** Answer at once, without waiting for news. */
   readonly immediate: boolean;
+}
+
+/** What a worker's storage engine has done and holds; counters since the worker started. */
+export interface StorageFigures {
+  /** Times that writes were made durable. */
+  readonly syncs: number;
+  /** Time of all of them together, in whole microseconds. */
+  readonly syncMicroseconds: number;
+  /** Bytes of its logs. */
+  readonly logBytes: number;
+  /** Acknowledged writes that wait for their checkpoint, and their bytes in memory. */
+  readonly dirtyEntities: number;
+  readonly dirtyBytes: number;
+  readonly checkpoints: number;
 }
 
 export interface CacheFigures {

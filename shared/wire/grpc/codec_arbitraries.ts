@@ -157,7 +157,7 @@ const subscribeResponse: fc.Arbitrary<SubscribeResponse> = fc.record({
 const owned = fc.array(fc.record({ partition, epoch: number }), { maxLength: 8 });
 const floors = fc.array(fc.record({ dispatcher: line, floor: number }), { maxLength: 4 });
 
-const heartbeatRequest: fc.Arbitrary<HeartbeatRequest> = fc.record({
+const heartbeatRequest: fc.Arbitrary<HeartbeatRequest> = partly<HeartbeatRequest>({
   workerId: line,
   session: hex(16),
   token: line,
@@ -173,8 +173,16 @@ const heartbeatRequest: fc.Arbitrary<HeartbeatRequest> = fc.record({
   leaving: fc.boolean(),
   activeRequests: small,
   cache: fc.record({ entries: number, bytes: number, hits: number, misses: number, evictions: number }),
+  storage: fc.record({
+    syncs: number,
+    syncMicroseconds: number,
+    logBytes: number,
+    dirtyEntities: number,
+    dirtyBytes: number,
+    checkpoints: number,
+  }),
   immediate: fc.boolean(),
-});
+}, ["storage"]);
 
 const heartbeatResponse: fc.Arbitrary<HeartbeatResponse> = partly<HeartbeatResponse>({
   epoch: number,

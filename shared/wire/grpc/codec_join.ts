@@ -21,6 +21,7 @@ import type {
   CacheFigures,
   HeartbeatRequest,
   HeartbeatResponse,
+  StorageFigures,
   SubscribeRequest,
   SubscribeResponse,
   UnsubscribeRequest,
@@ -159,6 +160,28 @@ function cacheFromMessage(message: Message | null | undefined): CacheFigures {
   };
 }
 
+function storageToMessage(storage: StorageFigures): Message {
+  return {
+    syncs: outWhole(storage.syncs, "storage.syncs"),
+    syncMicroseconds: outWhole(storage.syncMicroseconds, "storage.syncMicroseconds"),
+    logBytes: outWhole(storage.logBytes, "storage.logBytes"),
+    dirtyEntities: outWhole(storage.dirtyEntities, "storage.dirtyEntities"),
+    dirtyBytes: outWhole(storage.dirtyBytes, "storage.dirtyBytes"),
+    checkpoints: outWhole(storage.checkpoints, "storage.checkpoints"),
+  };
+}
+
+function storageFromMessage(message: Message): StorageFigures {
+  return {
+    syncs: whole(message.syncs, "storage.syncs"),
+    syncMicroseconds: whole(message.syncMicroseconds, "storage.sync_microseconds"),
+    logBytes: whole(message.logBytes, "storage.log_bytes"),
+    dirtyEntities: whole(message.dirtyEntities, "storage.dirty_entities"),
+    dirtyBytes: whole(message.dirtyBytes, "storage.dirty_bytes"),
+    checkpoints: whole(message.checkpoints, "storage.checkpoints"),
+  };
+}
+
 /** Codec of `HeartbeatRequest`. */
 export function heartbeatRequestCodec(definition: Definition): MessageCodec<HeartbeatRequest> {
   const reasons = enumTable<HeartbeatRequest["failing"][number]["reason"]>(definition, "FailingPartition.Reason", {
@@ -187,6 +210,7 @@ export function heartbeatRequestCodec(definition: Definition): MessageCodec<Hear
       leaving: request.leaving,
       activeRequests: outWhole(request.activeRequests, "activeRequests"),
       cache: cacheToMessage(request.cache),
+      storage: request.storage && storageToMessage(request.storage),
       immediate: request.immediate,
     }),
     fromMessage: (message) => ({
@@ -206,6 +230,7 @@ export function heartbeatRequestCodec(definition: Definition): MessageCodec<Hear
       leaving: message.leaving,
       activeRequests: whole(message.activeRequests, "active_requests"),
       cache: cacheFromMessage(message.cache),
+      ...(message.storage && { storage: storageFromMessage(message.storage) }),
       immediate: message.immediate,
     }),
   });
