@@ -11,6 +11,7 @@ import type { ServerStats, Warning } from "../front/rest/stats.ts";
 import { backup } from "./backup.ts";
 import { restore } from "./restore.ts";
 import { Rewrap } from "./rewrap.ts";
+import { SyncFigures } from "./sync_figures.ts";
 
 export interface AdministrationParts {
   readonly control: ControlPlane;
@@ -36,6 +37,7 @@ export function createAdministration(parts: AdministrationParts): Administration
   const { control, front, store, config, clock, log } = parts;
   const startedMs = clock.now();
   const startedMonotonicMs = clock.monotonic();
+  const syncs = new SyncFigures(clock);
   const rewrap = new Rewrap({
     dispatcher: front.dispatcher,
     operations: front.operations,
@@ -115,7 +117,8 @@ export function createAdministration(parts: AdministrationParts): Administration
       storage: { kind: store.kind, location: location(config), store_id: store.id },
       key_id: parts.keyId,
       cache: { ...cache, bytes_max: config.cacheBytes, hit_ratio: lookups === 0 ? null : cache.hits / lookups },
-      sync: { mean_ms: null, syncs: null },
+      // A bucket's writes are durable when they are answered: there is nothing to sync.
+      sync: store.kind === "directory" ? syncs.figures(control.workers()) : { mean_ms: null, syncs: null },
       warnings: warnings(),
       configuration: Object.fromEntries(config.effective.map((flag) => [flag.name, flag.value])),
     });

@@ -1,5 +1,6 @@
 /** `/admin/…`: workers, statistics, backup, restore and re-encryption, for callers who may do what concerns the whole server. */
 import type { Failure } from "../../../shared/outcome.ts";
+import type { StorageFigures } from "../../../shared/wire/messages.ts";
 import type { WorkerView } from "../../control/control.ts";
 import type { ExistingPolicy, RestoreCounts, RestoreProgress } from "./admin_operations.ts";
 import { isFailure } from "./admin_operations.ts";
@@ -10,7 +11,7 @@ import { INTERNAL, Refusal } from "./errors.ts";
 import { queryChoice } from "./query.ts";
 import { failed, json, reply } from "./reply.ts";
 import { ADMIN, type Call, type RestDeps, type Route } from "./route.ts";
-import type { PartitionStats, Stats, WorkerJson } from "./stats.ts";
+import type { PartitionStats, Stats, WorkerJson, WorkerStorageJson } from "./stats.ts";
 
 const NDJSON = "application/x-ndjson";
 
@@ -25,6 +26,18 @@ export function workerJson(worker: WorkerView): WorkerJson {
     active_requests: worker.activeRequests,
     partitions: [...worker.partitions].sort((a, b) => a - b),
     cache: worker.cache,
+    ...(worker.storage ? { storage: storageJson(worker.storage) } : {}),
+  };
+}
+
+function storageJson(storage: StorageFigures): WorkerStorageJson {
+  return {
+    syncs: storage.syncs,
+    sync_mean_ms: storage.syncs === 0 ? null : storage.syncMicroseconds / storage.syncs / 1_000,
+    log_bytes: storage.logBytes,
+    dirty_entities: storage.dirtyEntities,
+    dirty_bytes: storage.dirtyBytes,
+    checkpoints: storage.checkpoints,
   };
 }
 

@@ -218,7 +218,15 @@ export const COMPONENTS = {
     active_requests: COUNT,
     partitions: { type: "array", items: COUNT },
     cache: object(CACHE),
-  }),
+    storage: object({
+      syncs: COUNT,
+      sync_mean_ms: { type: ["number", "null"] },
+      log_bytes: COUNT,
+      dirty_entities: COUNT,
+      dirty_bytes: COUNT,
+      checkpoints: COUNT,
+    }),
+  }, ["storage"]),
   OperationSeries: object({
     rate: { ...NUMBERS, description: "Requests per second." },
     error_rate: { ...NUMBERS, description: "Answers with a status of 500 or more, per second." },

@@ -77,6 +77,21 @@ export interface WorkerJson {
   /** The partitions that it owns, ascending. */
   readonly partitions: readonly number[];
   readonly cache: CacheFigures;
+  /** Absent while it has not told. */
+  readonly storage?: WorkerStorageJson;
+}
+
+/** A worker's storage engine; counters since the worker started. */
+export interface WorkerStorageJson {
+  /** Times that writes were made durable, and how long that took on average. */
+  readonly syncs: number;
+  readonly sync_mean_ms: number | null;
+  /** Bytes of its logs. */
+  readonly log_bytes: number;
+  /** Acknowledged writes that wait for their checkpoint, and their bytes in memory. */
+  readonly dirty_entities: number;
+  readonly dirty_bytes: number;
+  readonly checkpoints: number;
 }
 
 /** Figures of a cache, counters since the start. */
