@@ -83,7 +83,8 @@ export async function takeLease(
       if (seen !== undefined && before?.released !== true) {
         // Damaged, or of another program: it is watched like any other.
         const wait = before?.lease_ms ?? parts.leaseMs;
-        if (await changesWithin(parts, seen.etag, wait)) return { kind: "held", by: before?.holder ?? "unknown" };
+        const by = await holderWithin(parts, seen.etag, wait);
+        if (by !== undefined) return { kind: "held", by };
       }
       const started = Instant.now(parts.clock);
       const taken = await write(parts, record, seen?.etag);
@@ -105,21 +106,20 @@ async function read(
   return answer.value;
 }
 
-/** Watches the object for `ms` from now; `true` as soon as it changes. */
-async function changesWithin(parts: LeaseParts, etag: ETag, ms: number): Promise<boolean> {
+/** Watches the object for `ms` from now. Who holds it, as soon as it changes; `undefined` when nobody does any more. */
+async function holderWithin(parts: LeaseParts, etag: ETag, ms: number): Promise<string | undefined> {
   const started = parts.clock.monotonic();
   for (;;) {
     const passed = parts.clock.monotonic() - started;
-    // Read once more after the whole time has passed: what counts is what was there then.
     await sleep(parts.clock, Math.min(ms / 6, Math.max(ms - passed, 0)));
+    // Read once more after the whole time has passed: what counts is what was there then.
     const last = parts.clock.monotonic() - started >= ms;
     const seen = await read(parts);
     if (seen === undefined || seen.etag !== etag) {
-      // Gone or given back is not held; the caller looks again and finds that.
       const record = seen && parseRecord(seen.bytes);
-      return seen !== undefined && record?.released !== true;
+      return seen === undefined || record?.released === true ? undefined : record?.holder ?? "unknown";
     }
-    if (last) return false;
+    if (last) return undefined;
   }
 }
 

@@ -8,6 +8,7 @@
 import type { Agent as HttpAgent, ClientRequest } from "node:http";
 import type { Agent as HttpsAgent } from "node:https";
 import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { S3_CONNECT_MS, S3_IDLE_MS, S3_META_PARALLEL_MAX, S3_OBJECT_BYTES_MAX, S3_PARALLEL_MAX } from "../../limits.ts";
 import type { Clock } from "../../seams/clock.ts";
@@ -71,7 +72,7 @@ type Agents = { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpsAgent }
  * anybody knowing (denoland/deno#36786). They do so for requests that are marked as being on a reused connection.
  */
 async function agents(): Promise<Agents> {
-  const [http, https] = await Promise.all([import("node:http"), import("node:https")]);
+  const [http, https, tls] = await Promise.all([import("node:http"), import("node:https"), import("node:tls")]);
   class OnceAgent extends http.Agent {
     override reuseSocket(socket: Socket, request: ClientRequest): void {
       super.reuseSocket(socket, request);
@@ -79,6 +80,11 @@ async function agents(): Promise<Agents> {
     }
   }
   class OnceTlsAgent extends https.Agent {
+    // The one of node:https knows nothing of the authorities that Deno was given (DENO_CERT, DENO_TLS_CA_STORE), and asks
+    // for a permission that cannot be given by a flag.
+    override createConnection(options: ConnectionOptions): Socket {
+      return tls.connect(options);
+    }
     override reuseSocket(socket: Socket, request: ClientRequest): void {
       super.reuseSocket(socket, request);
       request.reusedSocket = false;

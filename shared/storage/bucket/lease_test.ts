@@ -1,0 +1,209 @@
+import assert from "assert";
+import { systemRandom } from "../../seams/random.ts";
+import { StorageError } from "../store.ts";
+import { ALL_CONDITIONS, type Conditions } from "./conditions.ts";
+import { LEASE_KEY } from "./layout.ts";
+import { type Lease, takeLease } from "./lease.ts";
+import { ManualClock, MemoryClient } from "./memory_client.ts";
+import { ObjectError } from "./object_error.ts";
+import { Requests } from "./requests.ts";
+
+const LEASE_MS = 15_000;
+
+/** A main worker's process: its own clock, the shared service. */
+class Process {
+  readonly clock = new ManualClock();
+  constructor(readonly client: MemoryClient, readonly conditions: Conditions = ALL_CONDITIONS) {}
+
+  take(holder: string): ReturnType<typeof takeLease> {
+    const { clock, client, conditions } = this;
+    const requests = new Requests(clock, systemRandom);
+    return takeLease({ client, requests, clock, random: systemRandom, conditions, leaseMs: LEASE_MS }, holder);
+  }
+
+  async taken(holder: string): Promise<Lease> {
+    const taking = this.take(holder);
+    await this.clock.advance(0);
+    const outcome = await taking;
+    assert.ok(outcome.kind === "locked");
+    return outcome.lock;
+  }
+}
+
+/** Lets the same time pass in several processes, in steps. */
+async function advance(processes: readonly Process[], ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 500) {
+    for (const { clock } of processes) await clock.advance(500);
+  }
+}
+
+function record(client: MemoryClient): { holder: string; renewal: number; released: boolean } {
+  return JSON.parse(new TextDecoder().decode(client.objects.get(LEASE_KEY)!.bytes));
+}
+
+const broken = (kind: "ambiguous" | "unsent") => new ObjectError(kind, "TEST", "the test broke it");
+
+Deno.test("a lease is renewed every third of its time, and held as long as that works", async () => {
+  const client = new MemoryClient();
+  const process = new Process(client);
+  const lease = await process.taken("a");
+  await process.clock.advance(LEASE_MS * 4);
+  assert.equal(lease.lost.aborted, false);
+  assert.equal(record(client).renewal, 13);
+  await lease.release();
+  assert.equal(record(client).released, true);
+  assert.equal(process.clock.timers, 0);
+});
+
+Deno.test("a second one is refused as soon as the first renews, and told who it is", async () => {
+  const client = new MemoryClient();
+  const [first, second] = [new Process(client), new Process(client)];
+  const lease = await first.taken("main on host a, process 1");
+  const taking = second.take("b");
+  await advance([first, second], LEASE_MS / 2);
+  assert.deepEqual(await taking, { kind: "held", by: "main on host a, process 1" });
+  await lease.release();
+});
+
+Deno.test("a holder that died is followed after one lease by the watcher's own clock", async () => {
+  const client = new MemoryClient();
+  const dead = new Process(client);
+  await dead.taken("a");
+  const next = new Process(client);
+  // Nobody's wall clock matters.
+  next.clock.wallOffset = -3_600_000;
+  let outcome: Awaited<ReturnType<Process["take"]>> | undefined;
+  const taking = next.take("b").then((result) => outcome = result);
+  await next.clock.advance(LEASE_MS - 10);
+  assert.equal(outcome, undefined);
+  await next.clock.advance(LEASE_MS / 2);
+  await taking;
+  assert.ok(outcome?.kind === "locked");
+  assert.equal(record(client).holder, "b");
+  await outcome.lock.release();
+});
+
+Deno.test("a lease that was given back is taken at once", async () => {
+  const client = new MemoryClient();
+  const first = new Process(client);
+  await (await first.taken("a")).release();
+  const lease = await new Process(client).taken("b");
+  await lease.release();
+});
+
+Deno.test("a paused holder finds itself fenced before any timer of its own fires", async () => {
+  const client = new MemoryClient();
+  const first = new Process(client);
+  const lease = await first.taken("a");
+  let told = false;
+  lease.lost.addEventListener("abort", () => told = true);
+  first.clock.pause(LEASE_MS);
+  assert.throws(() => lease.assertHeld(), StorageError);
+  assert.equal(lease.lost.aborted, true);
+  assert.equal(told, true);
+  assert.match(String(lease.lost.reason), /lease/);
+  await lease.release();
+  assert.equal(record(client).released, false);
+});
+
+Deno.test("a machine that was suspended, whose monotonic clock stood still, is fenced by its wall clock", async () => {
+  const first = new Process(new MemoryClient());
+  const lease = await first.taken("a");
+  first.clock.wallOffset = LEASE_MS;
+  assert.equal(lease.lost.aborted, true);
+  await lease.release();
+});
+
+Deno.test("a holder gives up before its lease has passed, and a watcher never takes over earlier", async () => {
+  const client = new MemoryClient();
+  const [first, second] = [new Process(client), new Process(client)];
+  const lease = await first.taken("a");
+  await first.clock.advance(LEASE_MS / 3);
+  // From here on the holder reaches nothing.
+  let cut = true;
+  client.before = () => {
+    if (cut) throw broken("unsent");
+  };
+  const started = first.clock.monotonic();
+  await first.clock.advance(LEASE_MS * 0.9 - 1);
+  assert.equal(lease.lost.aborted, false);
+  await first.clock.advance(2);
+  assert.equal(lease.lost.aborted, true);
+  assert.ok(first.clock.monotonic() - started < LEASE_MS);
+  cut = false;
+  const taking = second.take("b");
+  await second.clock.advance(LEASE_MS * 2);
+  const outcome = await taking;
+  assert.ok(outcome.kind === "locked");
+  await lease.release();
+  assert.equal(record(client).holder, "b");
+  await outcome.lock.release();
+});
+
+Deno.test("a renewal whose answer was lost does not lose the lease", async () => {
+  const client = new MemoryClient();
+  const process = new Process(client);
+  const lease = await process.taken("a");
+  let lose = 3;
+  client.after = (method) => {
+    if (method === "PUT" && lose-- > 0) throw broken("ambiguous");
+  };
+  await process.clock.advance(LEASE_MS * 3);
+  assert.equal(lease.lost.aborted, false);
+  await lease.release();
+  assert.equal(record(client).released, true);
+});
+
+Deno.test("a holder whose lease somebody took loses it at the next renewal", async () => {
+  const client = new MemoryClient();
+  const process = new Process(client);
+  const lease = await process.taken("a");
+  const signal = new AbortController().signal;
+  await client.put(LEASE_KEY, new TextEncoder().encode("{}"), undefined, signal);
+  await process.clock.advance(LEASE_MS / 3);
+  assert.equal(lease.lost.aborted, true);
+  assert.match(String(lease.lost.reason), /taken over/);
+  await lease.release();
+});
+
+Deno.test("of several that want a lease whose holder died, one gets it", async () => {
+  const client = new MemoryClient();
+  await new Process(client).taken("dead");
+  const rivals = Array.from({ length: 4 }, () => new Process(client));
+  const takings = rivals.map((rival, index) => rival.take(`rival ${index}`));
+  await advance(rivals, LEASE_MS * 2.5);
+  const outcomes = await Promise.all(takings);
+  const locked = outcomes.flatMap((outcome) => outcome.kind === "locked" ? [outcome.lock] : []);
+  assert.equal(locked.length, 1);
+  for (const outcome of outcomes) {
+    if (outcome.kind === "held") assert.match(outcome.by, /^rival \d$/);
+  }
+  await locked[0]!.release();
+});
+
+Deno.test("a damaged lease is waited for and replaced", async () => {
+  const client = new MemoryClient();
+  await client.put(LEASE_KEY, new TextEncoder().encode("not a lease"), undefined, new AbortController().signal);
+  const process = new Process(client);
+  const taking = process.take("a");
+  await process.clock.advance(LEASE_MS * 2);
+  const outcome = await taking;
+  assert.ok(outcome.kind === "locked");
+  await outcome.lock.release();
+});
+
+Deno.test("without conditions the lease still keeps a second one out that comes later", async () => {
+  const client = new MemoryClient();
+  const none: Conditions = { create: false, replace: "none", replaceNeedsObject: true, remove: false };
+  const [first, second] = [new Process(client, none), new Process(client, none)];
+  const taking = first.take("a");
+  await first.clock.advance(1_000);
+  const outcome = await taking;
+  assert.ok(outcome.kind === "locked");
+  const late = second.take("b");
+  await advance([first, second], LEASE_MS);
+  assert.deepEqual(await late, { kind: "held", by: "a" });
+  const releasing = outcome.lock.release();
+  await first.clock.advance(1_000);
+  await releasing;
+});
