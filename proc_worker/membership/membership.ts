@@ -169,12 +169,15 @@ export class Membership {
   async #stay(): Promise<void> {
     const { clock, log, random } = this.#parts;
     const { signal } = this.#stopping;
+    let said: string | undefined;
     while (!signal.aborted) {
       try {
         await this.#heartbeat(false);
+        said = undefined;
       } catch (error) {
         if (!(error instanceof TransportError)) throw error;
-        log.warn("heartbeat_failed", { reason: error.reason, error: error.message });
+        if (said !== error.reason) log.warn("heartbeat_failed", { reason: error.reason, error: error.message });
+        said = error.reason;
         if (error.reason === "denied") return;
         await sleep(clock, RETRY_MS * (0.5 + random.unit() / 2), signal);
       }
