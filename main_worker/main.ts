@@ -141,7 +141,11 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
   const metricsServer = metricsAddr &&
     listening("metrics-addr", metricsAddr, () => serveMetrics(metricsAddr, () => metrics.registry.metrics(), log));
   await administration.rewrap.resume();
-  if (generatedHex !== undefined) tellUnreadable(front.lister, keyring.keyId, log, stopping.signal);
+  if (generatedHex !== undefined) {
+    const holds = (keyId: string) => keyring.holds(keyId);
+    tellUnreadable({ lister: front.lister, holds, clock, log, stopping: stopping.signal })
+      .catch((error) => log.error("unreadable_entities_not_counted", { error }));
+  }
   log.info("started", {
     version: VERSION,
     rest_addr: formatAddress(rest.address),

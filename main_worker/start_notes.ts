@@ -1,7 +1,7 @@
 /** What an operator must be told when the main worker starts: dev mode, a key that will be gone, what it cannot read. */
 import type { MainWorkerConfig } from "../shared/config/main_worker.ts";
 import type { Logger } from "../shared/logging/logger.ts";
-import { sleep, systemClock as clock } from "../shared/seams/clock.ts";
+import { type Clock, sleep } from "../shared/seams/clock.ts";
 import type { Lister } from "./front/dispatch/lister.ts";
 
 const PAGE = 1_000;
@@ -26,22 +26,44 @@ export function tellOperator(config: MainWorkerConfig, log: Logger, generatedHex
   );
 }
 
-/** Says how many entities of the store a generated key cannot read, as soon as there is a worker to list them. */
-export async function tellUnreadable(lister: Lister, keyId: string, log: Logger, stopping: AbortSignal): Promise<void> {
-  let unreadable = 0;
+/** What {@linkcode tellUnreadable} looks at. */
+export interface UnreadableParts {
+  readonly lister: Lister;
+  /** Whether the key of this id is held. */
+  holds(keyId: string): boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly stopping: AbortSignal;
+}
+
+/**
+ * Says how many entities of the store a generated key cannot read, as soon as there is a worker to list them. A bucket's
+ * listing does not tell the keys: there, it says how many there are at most.
+ */
+export async function tellUnreadable(parts: UnreadableParts): Promise<void> {
+  const { lister, clock, log, stopping } = parts;
+  let foreign = 0;
+  let unknown = 0;
   for (let after = ""; !stopping.aborted;) {
     const page = await lister.page({ prefix: "", after, limit: PAGE, want: "meta" });
     if (page.kind === "failed") {
       await sleep(clock, RETRY_MS, stopping).catch(() => {});
       continue;
     }
-    unreadable += page.items.filter((item) => item.keyId !== keyId).length;
+    for (const { keyId } of page.items) {
+      if (keyId === "") unknown += 1;
+      else if (!parts.holds(keyId)) foreign += 1;
+    }
     after = page.items.at(-1)?.name ?? "";
     if (!page.more || after === "") break;
   }
-  if (stopping.aborted || unreadable === 0) return;
+  const count = foreign + unknown;
+  if (stopping.aborted || count === 0) return;
+  const many = count === 1 ? "1 entity" : `${count} entities`;
   log.warn("unreadable_entities", {
-    count: unreadable,
-    message: `${unreadable} entities are encrypted with another key and cannot be read: start with their -master-key`,
+    count,
+    message: unknown === 0
+      ? `${many} of this store cannot be read: another key is needed, by -master-key or -old-master-keys`
+      : `up to ${many} of this store cannot be read without the key of before, by -master-key or -old-master-keys`,
   });
 }
