@@ -1,17 +1,13 @@
 #!/bin/sh
-# Build step of the images: puts programs below /out as the image will have them.
-#   install.sh compiled|source PROGRAM...
+# Build step of the images, the same in each: install.sh compiled|source puts what an image gets below /out/<image>.
 # compiled: each program is one file, made for $TARGETARCH. source: the same tree, its dependencies fetched as deno.lock
 # has them, and Deno of the target platform (/target/deno) to run it with the same permission set.
 set -eu
 
 variant=$1
-shift
-mkdir -p /out/usr/local/bin /out/usr/share/doc/deltadatabase /store/shared/db
-cp LICENSE /out/usr/share/doc/deltadatabase/
-cp deploy/docker/health.sh /out/usr/local/bin/deltadatabase-health
-# With both programs comes what runs them together.
-[ $# -eq 1 ] || cp deploy/docker/all-in-one.sh /out/usr/local/bin/deltadatabase
+parts=/tmp/parts
+root=/opt/deltadatabase
+mkdir -p $parts /store/shared/db
 
 case $variant in
 compiled)
@@ -20,34 +16,47 @@ compiled)
   arm64 | aarch64) target=aarch64-unknown-linux-gnu ;;
   *) echo "install: no program can be made for ${TARGETARCH:-$(uname -m)}; VARIANT=source runs wherever Deno does" >&2 && exit 1 ;;
   esac
-  deno task compile --target="$target" --out=/tmp/bin
-  for program in "$@"; do cp "/tmp/bin/$program" /out/usr/local/bin/; done
+  deno task compile --target="$target" --out=$parts
   ;;
 source)
-  root=/opt/deltadatabase
-  mkdir -p "/out$root"
-  cp -R deno.json deno.lock proto shared main_worker proc_worker "/out$root/"
-  cp /target/deno "/out$root/deno"
-  entries=
-  for program in "$@"; do
-    entry=$(echo "$program" | tr - _)/main.ts
-    entries="$entries $entry"
-    cat >"/out/usr/local/bin/$program" <<EOF
+  mkdir -p $parts/tree
+  cp -R deno.json deno.lock proto shared main_worker proc_worker $parts/tree/
+  cp /target/deno $parts/tree/deno
+  # Only what the programs import: the rest of deno.json's imports is for tests and for building the UI.
+  (
+    cd $parts/tree
+    DENO_DIR=$parts/tree/cache deno cache --quiet --frozen --unstable-npm-lazy-caching main_worker/main.ts proc_worker/main.ts
+  )
+  # What type checking leaves behind is of no use where nothing is checked.
+  rm -rf $parts/tree/cache/*_cache_v2* $parts/tree/cache/check_cache*
+  for program in main-worker proc-worker; do
+    cat >$parts/$program <<EOF
 #!/bin/sh
 # Runs $program from its source, with the permissions of its set.
 DENO_DIR=$root/cache DENO_NO_UPDATE_CHECK=1 exec $root/deno run -q -P=$program --no-prompt --no-remote --cached-only --frozen \\
-  --unstable-npm-lazy-caching --config=$root/deno.json $root/$entry "\$@"
+  --unstable-npm-lazy-caching --config=$root/deno.json $root/$(echo $program | tr - _)/main.ts "\$@"
 EOF
   done
-  # Fetching only what these programs import: the rest of deno.json's imports is for tests and for building the UI.
-  cd "/out$root"
-  # shellcheck disable=SC2086
-  DENO_DIR="/out$root/cache" deno cache --quiet --frozen --unstable-npm-lazy-caching $entries
-  # What type checking leaves behind is of no use where nothing is checked.
-  rm -rf "/out$root"/cache/*_cache_v2* "/out$root"/cache/check_cache*
   ;;
 *) echo "install: VARIANT is compiled or source, not $variant" >&2 && exit 1 ;;
 esac
 
-chmod -R a+rX,go-w /out
-chmod 755 /out/usr/local/bin/*
+# image NAME PROGRAM...: gathers what the image gets.
+image() {
+  out=/out/$1
+  shift
+  mkdir -p "$out/usr/local/bin" "$out/usr/share/doc/deltadatabase"
+  cp LICENSE "$out/usr/share/doc/deltadatabase/"
+  cp deploy/docker/health.sh "$out/usr/local/bin/deltadatabase-health"
+  [ $# -eq 1 ] || cp deploy/docker/all-in-one.sh "$out/usr/local/bin/deltadatabase"
+  for program in "$@"; do cp "$parts/$program" "$out/usr/local/bin/"; done
+  if [ -d $parts/tree ]; then
+    mkdir -p "$out/opt"
+    cp -Rl $parts/tree "$out$root"
+  fi
+  chmod 755 "$out"/usr/local/bin/*
+}
+chmod -R a+rX,go-w $parts
+image main-worker main-worker
+image proc-worker proc-worker
+image all-in-one main-worker proc-worker
