@@ -106,7 +106,6 @@ Deno.test("every answer has a request id and safety headers, whatever it is", as
     assert.equal(headers.get("x-content-type-options"), "nosniff", path);
     assert.equal(headers.get("content-security-policy"), API_CONTENT_SECURITY_POLICY, path);
     assert.equal(headers.get("cache-control"), "no-store, no-transform", path);
-    assert.equal(headers.get("referrer-policy"), "no-referrer", path);
   }
   assert.equal(seen.size, requests.length);
   for (const path of ["/", "/docs", "/assets/app.js"]) {

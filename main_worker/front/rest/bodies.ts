@@ -1,7 +1,7 @@
 /** Request bodies: read as they arrive, up to a limit and within a time, and refused with a clear error beyond either. */
 import { REQUEST_BODY_TIMEOUT_MS } from "../../../shared/limits.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
-import { type Refusal, refuse } from "./errors.ts";
+import { Refusal, refuse } from "./errors.ts";
 
 /** Refuses a body in a coding that nothing here undoes. @throws {Refusal} `unsupported_media_type` */
 export function refuseEncoded(request: Request): void {
@@ -17,7 +17,12 @@ function tooLarge(bytesMax: number): Refusal {
   return refuse("too_large", `the body is larger than ${bytesMax} bytes`);
 }
 
-/** Reads a whole body. Gives up on one that stalls: `timeoutMs` counts from the call. @throws {Refusal} `too_large`, `bad_request`, `unsupported_media_type` */
+/**
+ * Reads a whole body; one that breaks off is the client's doing, not an error of this server.
+ *
+ * @param timeoutMs counts from the call: a body that is slower is given up.
+ * @throws {Refusal} `too_large`, `bad_request`, `unsupported_media_type`
+ */
 export async function readBody(
   request: Request,
   bytesMax: number,
@@ -30,26 +35,30 @@ export async function readBody(
   if (request.body === null) return new Uint8Array(0);
 
   const reader = request.body.getReader();
-  const late = Promise.withResolvers<never>();
-  late.promise.catch(() => {});
+  let isLate = false;
   const timer = clock.setTimer(() => {
-    late.reject(refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`));
+    isLate = true;
+    // A read that waits ends with this.
+    reader.cancel().catch(() => {});
   }, timeoutMs);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  let whole = false;
+  let isWhole = false;
   try {
     for (;;) {
-      const { done, value } = await Promise.race([readOrRefuse(reader), late.promise]);
+      const { done, value } = await reader.read();
+      if (isLate) throw refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`);
       if (done) break;
       size += value.length;
       if (size > bytesMax) throw tooLarge(bytesMax);
       chunks.push(value);
     }
-    whole = true;
+    isWhole = true;
+  } catch (error) {
+    throw error instanceof Refusal ? error : refuse("bad_request", "the body broke off");
   } finally {
     clock.clearTimer(timer);
-    if (!whole) reader.cancel().catch(() => {});
+    if (!isWhole) reader.cancel().catch(() => {});
   }
   if (chunks.length === 1) return chunks[0]!;
   const body = new Uint8Array(size);
@@ -59,17 +68,6 @@ export async function readBody(
     at += chunk.length;
   }
   return body;
-}
-
-/** A body that breaks off is the client's doing, not an error of this server. */
-async function readOrRefuse(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): Promise<ReadableStreamReadResult<Uint8Array>> {
-  try {
-    return await reader.read();
-  } catch {
-    throw refuse("bad_request", "the body broke off");
-  }
 }
 
 /**
@@ -85,18 +83,18 @@ export function streamBody(
   const reader = (request.body ?? new ReadableStream({ start: (controller) => controller.close() })).getReader();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const late = Promise.withResolvers<never>();
-      late.promise.catch(() => {});
+      let isLate = false;
       const timer = clock.setTimer(() => {
-        late.reject(refuse("bad_request", `the body stalled for ${timeoutMs / 1000} s`));
+        isLate = true;
+        reader.cancel().catch(() => {});
       }, timeoutMs);
       try {
-        const { done, value } = await Promise.race([readOrRefuse(reader), late.promise]);
-        if (done) controller.close();
+        const { done, value } = await reader.read();
+        if (isLate) controller.error(refuse("bad_request", `the body stalled for ${timeoutMs / 1000} s`));
+        else if (done) controller.close();
         else controller.enqueue(value);
-      } catch (error) {
-        reader.cancel().catch(() => {});
-        controller.error(error);
+      } catch {
+        controller.error(refuse("bad_request", "the body broke off"));
       } finally {
         clock.clearTimer(timer);
       }

@@ -103,7 +103,7 @@ export function schemaRoutes(deps: RestDeps): readonly Route[] {
         description: "The JSON Schema as it was uploaded. Public in dev mode.",
         parameters: [SCHEMA_ID_PARAMETER],
         responses: {
-          "200": { description: "The template.", content: jsonContent(ref("Template"), TEMPLATE_EXAMPLE) },
+          "200": { description: "The template.", content: jsonContent(ref("Document"), TEMPLATE_EXAMPLE) },
         },
         errors: ["not_found", "invalid_schema"],
       },

@@ -15,6 +15,7 @@ import {
   splitEntityName,
 } from "../../../shared/names.ts";
 import { type EntityMeta, type Failure, failure, type Outcome, type Violation } from "../../../shared/outcome.ts";
+import { compileSchema } from "../../../shared/schema/validator.ts";
 import type { Clock, Timer } from "../../../shared/seams/clock.ts";
 import { type Random, randomHex } from "../../../shared/seams/random.ts";
 import type { Shelf } from "../../../shared/storage/store.ts";
@@ -395,7 +396,9 @@ export class FakeControl implements Control {
   }
 
   putSchema(id: SchemaId, text: Uint8Array): Promise<Changed<{ created: boolean }>> {
-    const failed = this.fault();
+    const compiled = compileSchema(text);
+    const failed = this.fault() ??
+      (compiled.kind === "invalid" ? failure("invalid_schema", compiled.message) : undefined);
     if (failed !== undefined) return Promise.resolve(failed);
     const created = !this.#snapshot.schemas.templates.has(id);
     this.#setTemplates((templates) => templates.set(id, { hash: secretHash(String(text)), text }));
