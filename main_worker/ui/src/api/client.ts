@@ -6,7 +6,12 @@ export interface RequestOptions {
   readonly body?: BodyInit;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** How long the answer may take, its body included; `null`: for ever. Default: 20 s. */
+  readonly timeoutMs?: number | null;
 }
+
+/** Longer than any deadline of the server. */
+const TIMEOUT_MS = 20_000;
 
 /** A document as it is stored. */
 export interface StoredDocument {
@@ -56,13 +61,16 @@ export function createClient(token: () => string | null, events: ClientEvents): 
     const credential = token();
     const headers: Record<string, string> = { ...options.headers };
     if (credential !== null) headers.Authorization = `Bearer ${credential}`;
+    const { timeoutMs = TIMEOUT_MS } = options;
+    const signals = [options.signal, timeoutMs === null ? undefined : AbortSignal.timeout(timeoutMs)];
+    const signal = AbortSignal.any(signals.filter((one) => one !== undefined));
     let response: Response;
     try {
       response = await fetch(path, {
         method: options.method ?? "GET",
         headers,
         body: options.body ?? null,
-        signal: options.signal ?? null,
+        signal,
         cache: "no-store",
         credentials: "omit",
         redirect: "error",
@@ -101,7 +109,7 @@ export function createClient(token: () => string | null, events: ClientEvents): 
       const bytes = new Uint8Array(await response.arrayBuffer());
       const modified = Date.parse(response.headers.get("Last-Modified") ?? "");
       return {
-        text: new TextDecoder().decode(bytes),
+        text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
         etag: bareEtag(response.headers.get("ETag")) ?? "",
         version: Number(response.headers.get("X-Entity-Version") ?? 0),
         updatedAtMs: Number.isNaN(modified) ? null : modified,

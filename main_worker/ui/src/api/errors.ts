@@ -81,6 +81,11 @@ export function explain(error: unknown): string {
   return error.code === "unauthorized" || error.code === "forbidden" ? advice : `${sentence(error.message)} ${advice}`;
 }
 
+/** Whether trying again in a moment may help without anybody doing anything. */
+export function isTemporary(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof ApiError && error.status === 503);
+}
+
 /** The text with a capital letter and a full stop. */
 export function sentence(text: string): string {
   const capital = text.charAt(0).toUpperCase() + text.slice(1);

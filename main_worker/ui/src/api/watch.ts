@@ -17,6 +17,9 @@ export interface WatchHandlers {
 const FIRST_RETRY_MS = 500;
 const RETRY_MS_MAX = 5_000;
 
+/** A browser opens only a few connections to a server, so a tab that nobody looks at gives its own back. */
+const HIDDEN_MS_MAX = 20_000;
+
 /** Watches until the returned function is called. */
 export function watchSchema(client: Client, schema: string, handlers: WatchHandlers): () => void {
   const controller = new AbortController();
@@ -24,14 +27,16 @@ export function watchSchema(client: Client, schema: string, handlers: WatchHandl
   return () => controller.abort();
 }
 
-async function run(client: Client, schema: string, handlers: WatchHandlers, signal: AbortSignal): Promise<void> {
+async function run(client: Client, schema: string, handlers: WatchHandlers, stopped: AbortSignal): Promise<void> {
   let lastId: string | null = null;
   let delayMs = FIRST_RETRY_MS;
-  while (!signal.aborted) {
+  while (!stopped.aborted) {
+    const visible = whileVisible(stopped);
     try {
       const headers: Record<string, string> = { Accept: "text/event-stream" };
       if (lastId !== null) headers["Last-Event-ID"] = lastId;
-      const response = await client.request(`/watch/${encodeURIComponent(schema)}`, { headers, signal });
+      const path = `/watch/${encodeURIComponent(schema)}`;
+      const response = await client.request(path, { headers, signal: visible.signal, timeoutMs: null });
       handlers.live(true);
       delayMs = FIRST_RETRY_MS;
       for await (const { event, id, data } of readEvents(response)) {
@@ -40,17 +45,55 @@ async function run(client: Client, schema: string, handlers: WatchHandlers, sign
         else if (event === "put" || event === "delete") handlers.changed(event, JSON.parse(data) as WatchData);
       }
     } catch (error) {
-      if (signal.aborted) return;
       if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
         handlers.live(false);
         return;
       }
+    } finally {
+      visible.end();
     }
-    if (signal.aborted) return;
+    if (stopped.aborted) return;
     handlers.live(false);
+    await shown(stopped);
     // Nothing has been seen yet, so there is nothing to resume after: what happened meanwhile must be listed.
     if (lastId === null) handlers.reset();
     await new Promise((resolve) => setTimeout(resolve, delayMs));
     delayMs = Math.min(delayMs * 2, RETRY_MS_MAX);
   }
+}
+
+/** A signal that is aborted when watching stops, or when the tab has been hidden for a while. */
+function whileVisible(stopped: AbortSignal): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const changed = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(() => controller.abort(), HIDDEN_MS_MAX);
+  };
+  const stop = () => controller.abort();
+  document.addEventListener("visibilitychange", changed);
+  stopped.addEventListener("abort", stop);
+  changed();
+  return {
+    signal: controller.signal,
+    end: () => {
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", changed);
+      stopped.removeEventListener("abort", stop);
+    },
+  };
+}
+
+/** Resolves when the tab can be seen, or when watching stops. */
+function shown(stopped: AbortSignal): Promise<void> {
+  if (!document.hidden || stopped.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      document.removeEventListener("visibilitychange", done);
+      stopped.removeEventListener("abort", done);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", done);
+    stopped.addEventListener("abort", done);
+  });
 }

@@ -16,6 +16,8 @@ import { Toasts } from "./toasts.ts";
 
 export interface App {
   readonly client: Client;
+  /** Sends no credential of its own. */
+  readonly anonymous: Client;
   readonly connection: Connection;
   readonly questions: Questions;
   readonly router: Router;
@@ -57,7 +59,7 @@ export function createApp(): App {
   const events = {
     reached: () => connection.reached(),
     lost: () => connection.lost(),
-    refused: () => session.end(true),
+    refused: () => session.lapse(),
   };
   const client = createClient(() => session.current.value?.token ?? null, events);
   const anonymous = createClient(() => null, { ...events, refused: () => undefined });
@@ -73,6 +75,7 @@ export function createApp(): App {
   }, 1_000);
   return {
     client,
+    anonymous,
     connection,
     questions: new Questions(),
     router,

@@ -13,13 +13,18 @@ export class Connection {
   #waiting = false;
   /** When the server stopped answering; `null` while it answers. */
   readonly lostAtMs: ReadonlySignal<number | null> = this.#lostAtMs;
-  /** Grows each time the server came back: load again. */
+  /** Grows each time the server came back, or a session began anew: load again. */
   readonly generation: ReadonlySignal<number> = this.#generation;
   readonly online: ReadonlySignal<boolean> = computed(() => this.#lostAtMs.value === null);
 
   reached(): void {
     if (this.#lostAtMs.value === null) return;
     this.#lostAtMs.value = null;
+    this.#generation.value++;
+  }
+
+  /** Something else made everything worth loading again: a new session. */
+  renew(): void {
     this.#generation.value++;
   }
 

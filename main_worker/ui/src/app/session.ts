@@ -17,8 +17,9 @@ const STORAGE_KEY = "deltadb.session";
 export class SessionStore {
   readonly #session = signal<Session | null>(null);
   readonly #storage: Storage;
-  /** Set when the server refused the token, until the next sign-in. */
-  readonly ended = signal(false);
+  readonly #lapsed = signal(false);
+  /** Whether the server has refused the token: what is on the screen stays, until somebody signs in again. */
+  readonly lapsed: ReadonlySignal<boolean> = computed(() => this.#lapsed.value);
   readonly current: ReadonlySignal<Session | null> = computed(() => this.#session.value);
 
   constructor(storage: Storage, nowMs: number) {
@@ -40,15 +41,21 @@ export class SessionStore {
       expiresAtMs: Date.parse(login.expires_at),
     };
     this.#storage.setItem(STORAGE_KEY, JSON.stringify(session));
-    this.ended.value = false;
+    this.#lapsed.value = false;
     this.#session.value = session;
   }
 
-  /** Forgets the token. `refused`: the server did not accept it any more. */
-  end(refused = false): void {
+  /** Forgets the token. */
+  end(): void {
     this.#storage.removeItem(STORAGE_KEY);
-    this.ended.value = refused;
+    this.#lapsed.value = false;
     this.#session.value = null;
+  }
+
+  /** The server does not accept the token any more. */
+  lapse(): void {
+    this.#storage.removeItem(STORAGE_KEY);
+    this.#lapsed.value = true;
   }
 
   /**

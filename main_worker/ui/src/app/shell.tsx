@@ -7,8 +7,12 @@ import type { Permission } from "../api/types.ts";
 import { QuestionDialog } from "../components/dialog.tsx";
 import { IconButton } from "../components/button.tsx";
 import { Icon, type IconName } from "../components/icons.tsx";
+import { ErrorBoundary } from "../components/error_boundary.tsx";
+import { Logo } from "../components/logo.tsx";
+import { ThemeButton } from "../components/theme_button.tsx";
 import { Toaster } from "../components/toaster.tsx";
 import { span } from "../format/time.ts";
+import { SignInAgain } from "../signin/signin_again.tsx";
 import { SignInPage } from "../signin/signin_page.tsx";
 import { type App, useApp } from "./app.ts";
 import { lazyPage } from "./lazy_page.tsx";
@@ -65,6 +69,7 @@ export function Shell() {
     <>
       {signedIn && place ? <Frame places={allowed} place={place} /> : !signedIn && page === "signin" && <SignInPage />}
       <QuestionDialog />
+      {signedIn && <SignInAgain />}
       <Toaster />
     </>
   );
@@ -110,32 +115,12 @@ function Frame({ places, place }: { places: readonly Place[]; place: Place }) {
         {app.devMode.value && <DevBanner admin={app.session.may("admin")} />}
         <LostBanner />
         <main id="main" ref={main} tabIndex={-1} aria-label={place.title}>
-          <Content />
+          <ErrorBoundary key={place.page}>
+            <Content />
+          </ErrorBoundary>
         </main>
       </div>
     </div>
-  );
-}
-
-export function Logo() {
-  return (
-    <svg class="logo" width="26" height="26" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
-      <rect width="32" height="32" rx="8" fill="var(--brand)" />
-      <path d="M16 7.5 25 24H7z" fill="none" stroke="#fff" stroke-width="2.6" stroke-linejoin="round" />
-      <circle cx="16" cy="18.6" r="2" fill="#fff" />
-    </svg>
-  );
-}
-
-export function ThemeButton() {
-  const { theme } = useApp();
-  const dark = theme.current.value === "dark";
-  return (
-    <IconButton
-      icon={dark ? "sun" : "moon"}
-      label={dark ? "Switch to light colours" : "Switch to dark colours"}
-      onClick={() => theme.toggle()}
-    />
   );
 }
 

@@ -3,7 +3,8 @@
 /// <reference lib="dom" />
 /** What stands where data is not: still loading, nothing there yet, or an error with the way out. */
 import type { ComponentChildren } from "preact";
-import { explain } from "../api/errors.ts";
+import { useEffect } from "preact/hooks";
+import { explain, isTemporary } from "../api/errors.ts";
 import { Button } from "./button.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 
@@ -34,7 +35,15 @@ export function Empty({ icon, title, children }: EmptyProps) {
   );
 }
 
+const RETRY_MS = 2_000;
+
+/** What went wrong and what to do. What passes by itself is tried again by itself. */
 export function Problem({ error, retry }: { error: unknown; retry?: () => void }) {
+  useEffect(() => {
+    if (!retry || !isTemporary(error)) return;
+    const timer = setTimeout(retry, RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [error]);
   return (
     <div class="note danger" role="alert">
       <Icon name="warning" />

@@ -32,7 +32,7 @@ interface Base extends StoredDocument {
 
 function baseOf(stored: StoredDocument): Base {
   const compact = isCompact(stored.text);
-  return { ...stored, compact, shown: compact ? formatJson(stored.text) : stored.text };
+  return { ...stored, compact, shown: compact ? formatJson(stored.text) : stored.text.replace(/\r\n?/g, "\n") };
 }
 
 export interface DocumentPaneProps {

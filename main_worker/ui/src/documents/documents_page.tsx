@@ -62,14 +62,15 @@ export function DocumentsPage() {
 }
 
 function useFeed(schema: string | undefined): Feed | null {
-  const { client } = useApp();
+  const { client, connection } = useApp();
+  const generation = connection.generation.value;
   const [feed, setFeed] = useState<Feed | null>(null);
   useEffect(() => {
     if (schema === undefined) return setFeed(null);
     const opened = new Feed(client, schema);
     setFeed(opened);
     return () => opened.close();
-  }, [schema]);
+  }, [schema, generation]);
   return feed;
 }
 

@@ -90,18 +90,13 @@ function useKeyList(schema: string, prefix: string, feed: Feed): KeyList {
   const resets = feed.resets.value;
   const generation = connection.generation.value;
   const list = useMemo(() => new KeyList(client, schema, prefix), [schema, prefix, resets, generation]);
-  useEffect(() => {
-    const stop = feed.listen((kind, data) => {
-      const known = list.indexOf(data.key) >= 0;
+  useEffect(() =>
+    feed.listen((kind, data) => {
       list.apply(kind, data);
-      if (kind === "put" && data.version === 1) schemas.adjust(schema, 1);
-      else if (kind === "delete" && (known || data.version > 0)) schemas.adjust(schema, -1);
-    });
-    return () => {
-      stop();
-      list.close();
-    };
-  }, [list]);
+      if (kind === "delete") schemas.adjust(schema, -1);
+      else if (data.version === 1) schemas.adjust(schema, 1);
+    }), [list, feed]);
+  useEffect(() => () => list.close(), [list]);
   return list;
 }
 

@@ -86,7 +86,7 @@ export function BackupCard() {
     stop.current = controller;
     setState({ kind: "running", bytes: 0 });
     try {
-      const response = await client.request("/admin/backup", { signal: controller.signal });
+      const response = await client.request("/admin/backup", { signal: controller.signal, timeoutMs: null });
       const watcher = new BackupWatcher();
       const reader = response.body!.getReader();
       let shownAt = 0;

@@ -23,7 +23,7 @@ const COUNT_MS = 15_000;
 
 /** The figures, asked for every second while the page can be seen. */
 function useStats(): { stats: Stats | null; error: unknown } {
-  const { client, connection } = useApp();
+  const { client, connection, session } = useApp();
   const [stats, setStats] = useState<Stats | null>(null);
   const [error, setError] = useState<unknown>(null);
   const generation = connection.generation.value;
@@ -32,7 +32,7 @@ function useStats(): { stats: Stats | null; error: unknown } {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const poll = async () => {
       const started = performance.now();
-      if (!document.hidden && connection.online.value) {
+      if (!document.hidden && connection.online.value && !session.lapsed.value) {
         try {
           setStats(await client.json<Stats>("/admin/stats", { signal: controller.signal }));
           setError(null);

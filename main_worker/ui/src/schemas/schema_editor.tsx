@@ -21,6 +21,9 @@ import { formatJson, isCompact, isJson } from "../format/json_text.ts";
 import { count, counted } from "../format/numbers.ts";
 import { CheckResult } from "./check_result.tsx";
 
+/** A check reads every document of the schema. */
+const CHECK_MS_MAX = 10 * 60_000;
+
 export interface SchemaEditorProps {
   /** `undefined`: a new one, whose name is asked for. */
   readonly id: string | undefined;
@@ -51,6 +54,7 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
       method: "POST",
       body: current(),
       headers: { "Content-Type": "application/json" },
+      timeoutMs: CHECK_MS_MAX,
     });
   const wellFormed = (): boolean => {
     if (isJson(current())) return true;

@@ -1,39 +1,14 @@
 /** @jsxRuntime automatic */
 /** @jsxImportSource preact */
-/// <reference lib="dom" />
 /** Sign in with the admin key, an API key, or without one in dev mode. */
-import { useState } from "preact/hooks";
-import { ApiError, explain } from "../api/errors.ts";
-import type { Login, Me } from "../api/types.ts";
 import { useApp } from "../app/app.ts";
-import { Logo, ThemeButton } from "../app/shell.tsx";
-import { Button } from "../components/button.tsx";
-import { Field } from "../components/field.tsx";
+import { Logo } from "../components/logo.tsx";
 import { Note } from "../components/states.tsx";
+import { ThemeButton } from "../components/theme_button.tsx";
+import { SignInForm } from "./signin_form.tsx";
 
 export function SignInPage() {
-  const app = useApp();
-  const [key, setKey] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string>();
-  const devMode = app.devMode.value;
-
-  const signIn = async (body: { key: string } | { client_id: string }) => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      const login = await app.client.send<Login>("POST", "/api/login", body);
-      const me = await app.client.json<Me>("/api/me", { headers: { Authorization: `Bearer ${login.token}` } });
-      app.session.begin(login, me);
-    } catch (failure) {
-      const refused = failure instanceof ApiError && failure.status === 401;
-      setError(
-        refused ? "That key is not known here. Check that it is whole, or ask for a new one." : explain(failure),
-      );
-      setBusy(false);
-    }
-  };
-
+  const { connection } = useApp();
   return (
     <main class="signin">
       <div class="signin-corner">
@@ -43,63 +18,14 @@ export function SignInPage() {
         <Logo />
         <h1>DeltaDatabase</h1>
         <p class="lead">JSON documents, checked on the way in and encrypted at rest.</p>
-        {app.session.ended.value && (
-          <Note kind="warn">
-            <p>Your session has ended. Sign in again to go on where you were.</p>
-          </Note>
-        )}
-        {!app.connection.online.value && (
+        {!connection.online.value && (
           <Note kind="danger">
             <p>The server does not answer yet. This page goes on by itself when it does.</p>
           </Note>
         )}
-        {devMode && (
-          <section class="signin-dev" aria-label="Dev mode">
-            <Note kind="warn">
-              <p>
-                <b>Dev mode.</b>{" "}
-                No admin key is set: everybody who reaches this address may read and write. Fine on your own machine,
-                not on a network.
-              </p>
-            </Note>
-            <Button kind="primary" busy={busy} onClick={() => signIn({ client_id: "browser" })}>
-              Continue without a key
-            </Button>
-            <p class="or">
-              <span>or with an API key</span>
-            </p>
-          </section>
-        )}
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            if (key.trim() === "") setError("Enter a key first.");
-            else signIn({ key: key.trim() });
-          }}
-        >
-          <input
-            class="off-screen"
-            type="text"
-            autocomplete="username"
-            value="DeltaDatabase"
-            readOnly
-            tabIndex={-1}
-            aria-hidden="true"
-          />
-          <Field
-            label={devMode ? "API key" : "Admin key or API key"}
-            type="password"
-            autocomplete="current-password"
-            value={key}
-            onInput={setKey}
-            error={error}
-            mono
-            autofocus={devMode === false}
-          />
-          <Button kind={devMode ? "plain" : "primary"} type="submit" busy={busy}>Sign in</Button>
-        </form>
+        <SignInForm />
         <p class="fine">
-          The key is exchanged for a session that lives in this tab only.{"  "}
+          The key is exchanged for a session that lives in this tab only.{" "}
           <a href="/docs" target="_blank" rel="noreferrer">API reference</a>
         </p>
       </div>
