@@ -272,6 +272,8 @@ export const REWRAP_PARALLEL = 8;
 // Development runner.
 export const DEV_WORKERS_MAX = 16;
 export const CHILD_LINE_BYTES_MAX = 64 * KIB;
+/** Lines about refused requests that are written in a second; the rest is counted in the next one. */
+export const REFUSALS_LOGGED_PER_S = 20;
 /** Documents that a check asks for at a time, and violations that it tells of one. */
 export const SCHEMA_CHECK_PAGE = 100;
 export const SCHEMA_CHECK_VIOLATIONS_MAX = 10;

@@ -5,6 +5,7 @@ import type { SchemaId } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
 import { type Random, randomHex } from "../../../shared/seams/random.ts";
 import { authorize, type Principal } from "../auth.ts";
+import { RefusalLog } from "./audit.ts";
 import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
@@ -68,6 +69,7 @@ export function createRestApp(deps: RestDeps): RestApp {
   const { authenticator, statistics, metrics, clock, log } = deps;
   const routes = createRoutes(deps);
   const ids = new RequestIds(deps.random);
+  const refusals = new RefusalLog(log, clock);
 
   /** Who calls; a refusal when the route needs somebody else. */
   function admit(route: Route, request: Request): Principal | Failure | undefined {
@@ -86,12 +88,7 @@ export function createRestApp(deps: RestDeps): RestApp {
     const remoteAddr = passing.info.remoteAddr;
     const refused = (refusal: Failure): Response => {
       metrics.credentialRefused();
-      log.audit("request_refused", {
-        request_id: requestId,
-        address: remoteAddr,
-        code: refusal.code,
-        route: route.path,
-      });
+      refusals.refused({ requestId, address: remoteAddr, code: refusal.code, route: route.path });
       return failed(passing, refusal);
     };
 

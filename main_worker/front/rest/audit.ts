@@ -1,5 +1,8 @@
 /** Audit lines: who did what to the server, without what was said. */
-import type { LogFields } from "../../../shared/logging/logger.ts";
+import { REFUSALS_LOGGED_PER_S } from "../../../shared/limits.ts";
+import type { LogFields, Logger } from "../../../shared/logging/logger.ts";
+import type { ErrorCode } from "../../../shared/outcome.ts";
+import type { Clock } from "../../../shared/seams/clock.ts";
 import type { Call, RestDeps } from "./route.ts";
 
 /** Writes one line about an administrative action. */
@@ -13,4 +16,48 @@ export function auditCall(deps: Pick<RestDeps, "log">, call: Call, action: strin
     ...(principal?.apiKeyId === undefined ? {} : { api_key_id: principal.apiKeyId }),
     ...fields,
   });
+}
+
+/** What is told of a refused request. */
+export interface RefusedRequest {
+  readonly requestId: string;
+  readonly address: string;
+  readonly code: ErrorCode;
+  /** Template of the route. */
+  readonly route: string;
+}
+
+/** Writes a line about each refused request, up to a bound: whoever floods the server shall not flood the log too. */
+export class RefusalLog {
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  #second = -1;
+  #written = 0;
+  #left = 0;
+
+  constructor(log: Logger, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  refused({ requestId, address, code, route }: RefusedRequest): void {
+    const second = Math.floor(this.#clock.monotonic() / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#written = 0;
+    }
+    if (this.#written >= REFUSALS_LOGGED_PER_S) {
+      this.#left++;
+      return;
+    }
+    this.#written++;
+    this.#log.audit("request_refused", {
+      request_id: requestId,
+      address,
+      code,
+      route,
+      ...(this.#left === 0 ? {} : { not_logged_before_count: this.#left }),
+    });
+    this.#left = 0;
+  }
 }
