@@ -2,6 +2,8 @@
 import type { Json } from "./dialect.ts";
 import type { Meter } from "./meter.ts";
 
+/** Up to this many scalars are compared with one another. */
+const FEW = 8;
 /** What writing one value or name as text costs. */
 const COMPARED_STEPS = 8;
 /** What dividing decimals costs beside their digits. */
@@ -48,6 +50,14 @@ export class ValueSet {
 
 /** The indices of two items that are equal, or `undefined`. */
 export function findDuplicate(items: readonly Json[], meter: Meter): [number, number] | undefined {
+  if (items.length <= FEW && items.every(isScalar)) {
+    meter.charge(items.length);
+    for (let i = 1; i < items.length; i++) {
+      const first = items.indexOf(items[i]!);
+      if (first < i) return [first, i];
+    }
+    return undefined;
+  }
   const scalars = new Map<unknown, number>();
   const composites = new Map<string, number>();
   for (let i = 0; i < items.length; i++) {

@@ -16,6 +16,7 @@ import names from "ajv/dist/compile/names.js";
 import { mergeEvaluated } from "ajv/dist/compile/util.js";
 import anyOf from "ajv/dist/vocabularies/applicator/anyOf.js";
 import oneOf from "ajv/dist/vocabularies/applicator/oneOf.js";
+import ucs2length from "ajv/dist/runtime/ucs2length.js";
 import { callValidateCode } from "ajv/dist/vocabularies/code.js";
 import type { Json } from "./dialect.ts";
 import { findDuplicate, isMultiple, ValueSet } from "./equality.ts";
@@ -44,12 +45,15 @@ export function addKeywords(ajv: Ajv2020, slots: readonly Slot[], meter: Meter):
     callKeyword("x-branch", slots, meter),
     verdictOnly(anyOf.default as CodeKeywordDefinition),
     verdictOnly(oneOf.default as CodeKeywordDefinition),
+    PREFIX_ITEMS,
     CONTAINS,
     UNEVALUATED_ITEMS,
     UNEVALUATED_PROPERTIES,
     allowedKeyword("const", "must be equal to constant", meter),
     allowedKeyword("enum", "must be equal to one of the allowed values", meter),
     multipleOfKeyword(meter),
+    lengthKeyword("minLength"),
+    lengthKeyword("maxLength"),
     uniqueItemsKeyword(meter),
   ];
   for (const definition of own) {
@@ -84,6 +88,29 @@ function multipleOfKeyword(meter: Meter): CodeKeywordDefinition {
   };
 }
 
+/** `minLength` and `maxLength`, in code points, which are counted only where the number of UTF-16 units leaves a doubt. */
+function lengthKeyword(keyword: "minLength" | "maxLength"): CodeKeywordDefinition {
+  const atLeast = keyword === "minLength";
+  return {
+    keyword,
+    type: "string",
+    schemaType: "number",
+    error: {
+      message: ({ schema }) => str`must NOT have ${atLeast ? "fewer" : "more"} than ${schema as number} characters`,
+    },
+    code(cxt: KeywordCxt) {
+      const { gen, data } = cxt;
+      const limit = cxt.schema as number;
+      const count = _`${gen.scopeValue("func", { ref: ucs2length.default })}(${data})`;
+      cxt.fail(
+        atLeast
+          ? _`${data}.length < ${limit * 2} && ${count} < ${limit}`
+          : _`${data}.length > ${limit} && ${count} > ${limit}`,
+      );
+    },
+  };
+}
+
 function uniqueItemsKeyword(meter: Meter): CodeKeywordDefinition {
   return {
     keyword: "uniqueItems",
@@ -113,6 +140,7 @@ function stepsKeyword(meter: Meter): CodeKeywordDefinition {
     code(cxt: KeywordCxt) {
       const { gen, data } = cxt;
       const costs = cxt.schema as StepCosts;
+      prepareEvaluated(cxt);
       const counter = gen.scopeValue("obj", { ref: meter });
       gen.code(_`${counter}.left -= ${costs.own}`);
       if (costs.text) gen.if(_`typeof ${data} == "string"`, () => gen.code(_`${counter}.left -= ${data}.length >> 3`));
@@ -143,6 +171,7 @@ function callKeyword(keyword: "x-call" | "x-branch", slots: readonly Slot[], met
     code(cxt: KeywordCxt) {
       const { gen, it } = cxt;
       const counter = gen.scopeValue("obj", { ref: meter });
+      prepareEvaluated(cxt);
       const slot = gen.scopeValue("obj", { ref: slots[cxt.schema as number] });
       const target = gen.const("target", _`${slot}.validate`);
       gen.if(_`--${counter}.left < 0`, () => gen.code(_`${counter}.refuse()`));
@@ -178,11 +207,25 @@ function joinErrors(before: unknown[] | null, added: unknown[] | null): unknown[
   return problems;
 }
 
+/**
+ * Makes what a subschema has looked at variables from the beginning. Ajv makes them where it first needs to, which may
+ * be a branch that is not taken, or a loop that finds the value of its last round; and inherited names seem to be in.
+ */
+function prepareEvaluated({ gen, it }: KeywordCxt): void {
+  if (!it.opts.unevaluated) return;
+  it.props ??= gen.var("props", _`${gen.scopeValue("func", { ref: noNames })}()`);
+  it.items ??= gen.var("items", 0);
+}
+
+function noNames(): Record<string, boolean> {
+  return Object.create(null);
+}
+
 /** Takes over which items and properties a definition has looked at. */
 function takeEvaluated({ gen, it }: KeywordCxt, target: Name): void {
   if (!it.opts.unevaluated) return;
   if (it.props !== true) {
-    const props = gen.var("props", _`${target}.evaluated.props`);
+    const props = gen.const("props", _`${target}.evaluated.props`);
     it.props = mergeEvaluated.props(gen, props, it.props, Name);
   }
   if (it.items !== true) {
@@ -202,6 +245,27 @@ function verdictOnly(definition: CodeKeywordDefinition): CodeKeywordDefinition {
     },
   };
 }
+
+/** `prefixItems`, as in Ajv except that an array with fewer items doesn't keep the keywords after it from being checked. */
+const PREFIX_ITEMS: CodeKeywordDefinition = {
+  keyword: "prefixItems",
+  type: "array",
+  schemaType: "array",
+  before: "uniqueItems",
+  trackErrors: true,
+  code(cxt: KeywordCxt) {
+    const { gen, data, errsCount, it } = cxt;
+    const parts = cxt.schema as unknown[];
+    if (it.opts.unevaluated && it.items !== true) it.items = mergeEvaluated.items(gen, parts.length, it.items);
+    parts.forEach((part, i) => {
+      if (part === true) return;
+      gen.if(_`${data}.length > ${i}`, () => {
+        cxt.subschema({ keyword: "prefixItems", schemaProp: i, dataProp: i }, gen.name("valid"));
+      });
+      cxt.ok(_`${errsCount} === ${errors}`);
+    });
+  },
+};
 
 /** `contains`, as in Ajv except that items that don't match leave no problems, and that none counts as looked at. */
 const CONTAINS: CodeKeywordDefinition = {
@@ -289,9 +353,7 @@ const UNEVALUATED_PROPERTIES: CodeKeywordDefinition = {
     const { props } = it;
     it.props = true;
     if (props === true || schema === true) return;
-    const known = props instanceof Name
-      ? props
-      : gen.scopeValue("obj", { ref: Object.assign(Object.create(null), props) });
+    const known = props instanceof Name ? props : gen.scopeValue("obj", { ref: { ...props } });
     const rest = gen.scopeValue("func", { ref: isUnevaluated });
     gen.forIn("key", data, (key) =>
       gen.if(_`${rest}(${known}, ${key})`, () => {

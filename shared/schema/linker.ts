@@ -491,6 +491,12 @@ class Writer {
     return out;
   }
 
+  /** A subschema that stands nowhere in the schema. */
+  #made(keywords: Record<string, unknown>): Definition {
+    const costs: StepCosts = { own: 2, names: 0, text: false, report: false };
+    return { ...keywords, "x-steps": costs };
+  }
+
   /** The value of a keyword that the draft knows. */
   #get(keyword: string): Json | undefined {
     return this.#linker.dialect.keywords.has(keyword) ? this.#schema[keyword] : undefined;
@@ -557,8 +563,8 @@ class Writer {
     }
     // What a condition has looked at counts if and only if it holds; the code generator takes it in any case. So that
     // is left to an alternative, and the condition is asked in a form that looks at nothing.
-    this.#out.if = { not: { not: written } };
-    this.#allOf.push({ anyOf: [this.#part(condition, "/if", "branch"), true] });
+    this.#out.if = this.#made({ not: this.#made({ not: written }) });
+    this.#allOf.push(this.#made({ anyOf: [this.#part(condition, "/if", "branch"), true] }));
   }
 
   /** Alternatives that are nothing but constants become one `enum`, in which a constant that appears twice is none of oneOf. */
@@ -578,7 +584,7 @@ class Writer {
     });
     if (keyword === "oneOf") { for (const key of repeated) constants.delete(key); }
     if (constants.size > 0) {
-      written.push({ enum: [...constants.values()], "x-steps": { own: 2, names: 0, text: false, report: false } });
+      written.push(this.#made({ enum: [...constants.values()] }));
     }
     if (written.length > SCHEMA_ALTERNATIVES_MAX) {
       throw new SchemaError(
@@ -614,7 +620,7 @@ class Writer {
     if (unevaluated === undefined) return;
     const rest = this.#part(unevaluated, "/unevaluatedItems", "part");
     const matched = this.#linker.writeContained(this.#subschema, this.#context);
-    this.#out.unevaluatedItems = matched.length === 0 ? rest : { anyOf: [...matched, rest] };
+    this.#out.unevaluatedItems = matched.length === 0 ? rest : this.#made({ anyOf: [...matched, rest] });
   }
 
   #objects(): void {
@@ -662,7 +668,7 @@ class Writer {
 
   #pattern(patterns: Record<string, Definition>, pattern: string, definition: Definition, place: string): void {
     this.#linker.addPattern(pattern, `${this.#subschema.pointer}${place}`);
-    if (Object.hasOwn(patterns, pattern)) patterns[pattern] = { allOf: [patterns[pattern], definition] };
+    if (Object.hasOwn(patterns, pattern)) patterns[pattern] = this.#made({ allOf: [patterns[pattern], definition] });
     else patterns[pattern] = definition;
   }
 
@@ -683,14 +689,14 @@ class Writer {
         this.#linker.notePropertyNames(names);
         this.#own += names.length;
       }
-      const then = names === undefined ? this.#part(value, place, "same") : { required: names };
+      const then = names === undefined ? this.#part(value, place, "same") : this.#made({ required: names });
       if (name === "__proto__") {
         // The code generator skips this name among dependencies.
-        this.#allOf.push({ if: { required: [name] }, then });
+        this.#allOf.push(this.#made({ if: this.#made({ required: [name] }), then }));
       } else if (names !== undefined) {
-        required[name] = [...new Set([...required[name] ?? [], ...names])];
+        required[name] = [...new Set([...Object.hasOwn(required, name) ? required[name]! : [], ...names])];
       } else {
-        schemas[name] = schemas[name] === undefined ? then : { allOf: [schemas[name], then] };
+        schemas[name] = Object.hasOwn(schemas, name) ? this.#made({ allOf: [schemas[name], then] }) : then;
       }
     };
     for (const keyword of ["dependencies", "dependentRequired", "dependentSchemas"]) {
