@@ -27,6 +27,8 @@ export interface FrontParts {
   readonly cacheBytes: number;
   /** Memory of the coherence table, from {@linkcode CoherenceTable.allocate}; the same for all fronts. */
   readonly coherence: SharedArrayBuffer;
+  /** See `DispatcherParts.turn`: how writes take turns where there are several fronts. Absent: there is one. */
+  readonly turn?: (coherence: CoherenceTable, slot: number) => Promise<void>;
 }
 
 /** A front at work. */
@@ -50,6 +52,7 @@ export function createFront(parts: FrontParts): Front {
     control,
     connect: parts.connect,
     coherence,
+    ...(parts.turn ? { turn: (slot: number) => parts.turn!(coherence, slot) } : {}),
     metrics: parts.metrics,
   });
   const client = (session: string) => dispatcher.client(session);

@@ -36,13 +36,16 @@ export interface ClusterOptions {
   readonly network: NetworkFaults;
   readonly disk: DiskFaults;
   readonly cacheBytes: number;
+  /** Fronts of the main worker. */
+  readonly fronts: number;
   readonly mutation: Mutation | undefined;
 }
 
 /** The running main worker. */
 export interface Main {
   readonly process: Process;
-  readonly front: Front;
+  /** One, or several that share the coherence table as threads do. */
+  readonly fronts: readonly Front[];
   readonly control: ControlPlane;
 }
 
@@ -120,20 +123,25 @@ export class Cluster {
         clientTtlMs: 3_600_000,
         documentBytesMax: 1 << 20,
       }));
-    const front = createFront({
-      control,
-      connect: this.network.connectWorkers(process),
-      clock: process.clock,
-      random,
-      log: silentLogger,
-      metrics: NO_METRICS,
-      store,
-      cacheBytes: this.#options.cacheBytes,
-      coherence: CoherenceTable.allocate(),
-    });
-    this.#options.mutation?.front?.(front);
+    const { fronts: count } = this.#options;
+    const coherence = CoherenceTable.allocate();
+    const fronts = Array.from({ length: count }, () =>
+      createFront({
+        control,
+        connect: this.network.connectWorkers(process),
+        clock: process.clock,
+        random,
+        log: silentLogger,
+        metrics: NO_METRICS,
+        store,
+        cacheBytes: this.#options.cacheBytes,
+        coherence,
+        // Atomics wake a waiter when the machine pleases; here it looks again after a while of virtual time.
+        ...(count > 1 ? { turn: () => sleep(process.clock, 1) } : {}),
+      }));
+    for (const front of fronts) this.#options.mutation?.front?.(front);
     this.network.listenMain({ process, handler: control.handler });
-    this.main = { process, front, control };
+    this.main = { process, fronts, control };
   }
 
   /** Kills the main worker, or the one that is starting. */

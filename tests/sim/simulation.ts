@@ -82,6 +82,7 @@ export async function simulate(
     network: networkFaults,
     disk: diskFaults,
     cacheBytes: random.pick([0, 4_096, 1 << 20]),
+    fronts: random.pick([1, 1, 3]),
     mutation,
   });
   const { scheduler } = cluster;
@@ -235,7 +236,9 @@ async function perform(
     const forget = main.process.onDeath(() => outside.after(1, () => resolve({ kind: "unknown" })));
     const timer = outside.after(30_000, () => resolve({ kind: "unknown" }));
     main.process.happen(() => {
-      const outcome = execute(main.front.entities, key, call);
+      // A client's connection belongs to one front for as long as the main worker lives.
+      const front = main.fronts[client % main.fronts.length]!;
+      const outcome = execute(front.entities, key, call);
       Promise.resolve(outcome).then((outcome) => {
         main.process.happen(() => {
           forget();

@@ -14,15 +14,17 @@ const FNV_PRIME = 0x01000193;
 export class CoherenceTable {
   readonly #versions: Int32Array;
   readonly #unresolved: Int32Array;
+  readonly #locks: Int32Array;
 
   /** @param memory From {@linkcode CoherenceTable.allocate}; the same for every thread. */
   constructor(memory: SharedArrayBuffer) {
     this.#versions = new Int32Array(memory, 0, COHERENCE_SLOTS);
     this.#unresolved = new Int32Array(memory, COHERENCE_SLOTS * 4, COHERENCE_SLOTS);
+    this.#locks = new Int32Array(memory, COHERENCE_SLOTS * 8, COHERENCE_SLOTS);
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(COHERENCE_SLOTS * 8);
+    return new SharedArrayBuffer(COHERENCE_SLOTS * 12);
   }
 
   /** The slot of a storage name (FNV-1a over its characters, which are ASCII). */
@@ -57,5 +59,24 @@ export class CoherenceTable {
     const before = Atomics.add(this.#versions, slot, 1);
     const others = Atomics.sub(this.#unresolved, slot, 1) - 1;
     return others === 0 && before === begun ? (before + 1) | 0 : undefined;
+  }
+
+  /**
+   * Takes the slot for one write of one front. Where several fronts dispatch, the next write of an entity may only be sent
+   * when the outcome of the one before was answered, whichever front that one came through.
+   */
+  tryLock(slot: number): boolean {
+    return Atomics.compareExchange(this.#locks, slot, 0, 1) === 0;
+  }
+
+  unlock(slot: number): void {
+    Atomics.store(this.#locks, slot, 0);
+    Atomics.notify(this.#locks, slot, 1);
+  }
+
+  /** Resolves when somebody has unlocked the slot, at the latest after `ms`; it may be locked again by then. */
+  async unlocked(slot: number, ms: number): Promise<void> {
+    const waiting = Atomics.waitAsync(this.#locks, slot, 1, ms);
+    if (waiting.async) await waiting.value;
   }
 }

@@ -35,6 +35,11 @@ export interface DispatcherParts {
   readonly control: Pick<Control, "snapshot" | "subscribe" | "workerRefused" | "batchFloor">;
   readonly connect: ConnectWorker;
   readonly coherence: CoherenceTable;
+  /**
+   * Waits until a slot of the coherence table may be free. Present where several fronts dispatch: writes of one entity
+   * then also take turns across fronts. Absent: this is the only front.
+   */
+  readonly turn?: (slot: number) => Promise<void>;
   readonly metrics: DispatcherMetrics;
 }
 
@@ -58,6 +63,8 @@ interface Pending {
   settled: boolean;
   /** Waits behind an earlier write on the same entity. */
   gated: boolean;
+  /** Holds its slot against writes of other fronts. */
+  locked: boolean;
   /** Its template was sent along, because the worker had asked for it. */
   templateResent: boolean;
   answer: (answer: Answer) => void;
@@ -188,6 +195,7 @@ export class Dispatcher {
         sent: undefined,
         settled: false,
         gated: false,
+        locked: false,
         templateResent: false,
         answer,
       };
@@ -202,8 +210,21 @@ export class Dispatcher {
         return;
       }
       this.#gates.set(op.name, []);
-      this.#route(pending);
+      this.#enter(pending);
     });
+  }
+
+  /** Sends the write whose turn it is among those of this front; where there are other fronts, when it is among theirs. */
+  #enter(pending: Pending): void {
+    const { turn, coherence } = this.#parts;
+    if (turn !== undefined && !coherence.tryLock(pending.slot)) {
+      turn(pending.slot).then(() => {
+        if (!pending.settled) this.#enter(pending);
+      });
+      return;
+    }
+    pending.locked = turn !== undefined;
+    this.#route(pending);
   }
 
   /** Whether no more can wait, in lines, parked or behind an earlier write on their entity. */
@@ -461,6 +482,7 @@ export class Dispatcher {
     let stamp = pending.stamp;
     if (pending.write) {
       stamp = known ? this.#parts.coherence.resolve(pending.slot, pending.stamp) : undefined;
+      if (pending.locked) this.#parts.coherence.unlock(pending.slot);
       if (!pending.gated) this.#openGate(pending.op.name);
     }
     pending.answer({ outcome, stamp });
@@ -490,7 +512,7 @@ export class Dispatcher {
       this.#gates.delete(name);
     } else {
       next.gated = false;
-      this.#route(next);
+      this.#enter(next);
     }
   }
 }
