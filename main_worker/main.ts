@@ -55,7 +55,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     store.auth,
     random,
   );
-  tellOperator(config, log, generatedHex);
+  tellOperator(config, log, generatedHex === undefined ? undefined : { keyId: keyring.keyId, hex: generatedHex });
   const control = await ControlPlane.open({
     store,
     keys: keyring,

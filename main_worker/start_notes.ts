@@ -8,21 +8,25 @@ const PAGE = 1_000;
 const RETRY_MS = 500;
 
 /** The warnings of a start. A generated key is shown here, once, and nowhere else; it goes to the terminal, not into the log. */
-export function tellOperator(config: MainWorkerConfig, log: Logger, generatedHex: string | undefined): void {
+export function tellOperator(
+  config: MainWorkerConfig,
+  log: Logger,
+  generated: { readonly keyId: string; readonly hex: string } | undefined,
+): void {
   for (const warning of config.warnings) log.warn("configuration", { message: warning });
   if (config.adminKey === undefined) {
     log.warn("dev_mode", {
       message: "there is no -admin-key: anybody who reaches the REST address may read and write",
     });
   }
-  if (generatedHex === undefined) return;
+  if (generated === undefined) return;
   log.warn("generated_master_key", {
     message:
       "there is no -master-key: one was made for this start. Without it, what is stored now cannot be read later",
   });
   console.error(
     `\nA master key was made for this start. Keep it, or everything stored from now on is lost with this process:\n` +
-      `  MASTER_KEY=${generatedHex}\n`,
+      `  KEY_ID=${generated.keyId} MASTER_KEY=${generated.hex}\n`,
   );
 }
 
