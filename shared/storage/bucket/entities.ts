@@ -26,9 +26,12 @@
  * of the same version is there, ours was not carried out; otherwise the outcome is unknown and said to be.
  *
  * **Services without some conditions** (see `conditions.ts`). Instead of a conditional request the current ETag is
- * compared right before an unconditional one, which leaves a gap. An unconditional request that was not answered could
- * still be carried out after a later write to the same name and undo it; so after one that may still be under way the
- * name takes no write from this process for `S3_DOUBT_MS`. No service that is known needs longer to drop a request.
+ * compared right before an unconditional one, which leaves a gap.
+ *
+ * **Late requests.** A request that was not answered may be carried out at any time until the service drops it, and
+ * could then undo a later change where no condition stops it: an unconditional one anything, a late `If-None-Match: *`
+ * the deletion of what another attempt had created. So after a request that may still be under way the name takes no
+ * such change from this process for `S3_DOUBT_MS`; the client hears that the store is unavailable for this entity.
  */
 import { readEnvelopeHeader } from "../../crypto/envelope.ts";
 import { S3_DOUBT_MS, S3_DOUBTS_MAX, S3_FLUSH_MS, S3_OPERATION_MS, S3_READ_BACK_MS } from "../../limits.ts";
@@ -51,7 +54,7 @@ import { fetchPage } from "./listed.ts";
 import { Maintenance } from "./maintenance.ts";
 import { MetaWriter } from "./meta.ts";
 import type { Condition, ETag, ObjectBody, ObjectClient } from "./object_client.ts";
-import { type Answer, RequestFailure, type RequestKind, type Requests, storageError } from "./requests.ts";
+import { RequestFailure, type RequestKind, type Requests, storageError } from "./requests.ts";
 
 /** What the engine is made of; shared by everything of one store. */
 export interface BucketParts {
@@ -77,8 +80,8 @@ function unknown(error: unknown): StorageError {
 export class BucketEntities implements Entities {
   readonly #parts: BucketParts;
   readonly #taken = new Set<Partition>();
-  /** Names to which an unconditional request may still be under way, and until when (monotonic). */
-  readonly #doubts = new Map<EntityName, number>();
+  /** Names to which a request may still be under way that could undo a later change of this kind, and until when. */
+  readonly #doubts = new Map<EntityName, { readonly blocks: "any" | "delete"; readonly until: number }>();
   readonly #meta: MetaWriter;
   readonly #maintenance: Maintenance;
   #closed = false;
@@ -114,7 +117,7 @@ export class BucketEntities implements Entities {
 
   async commit(write: EntityWrite): Promise<CommitOutcome> {
     this.#check(write.partition);
-    this.#checkDoubt(write.name);
+    this.#checkDoubt(write);
     let outcome: CommitOutcome;
     try {
       outcome = await (write.envelope === undefined ? this.#delete(write) : this.#put(write, write.envelope));
@@ -202,24 +205,43 @@ export class BucketEntities implements Entities {
       });
     }
     const deadline = this.#parts.clock.monotonic() + S3_OPERATION_MS;
-    const request = (signal: AbortSignal) => this.#parts.client.put(key, envelope, condition, signal);
-    let answer: Answer<Awaited<ReturnType<typeof request>>>;
+    const { outcome, open } = await this.#putConditionally(write, envelope, condition, deadline);
+    // A late attempt to create is refused as long as something is there, but not once it has been deleted.
+    if (open && write.expected === undefined) this.#doubt(write.name, "delete");
+    if (outcome instanceof StorageError) throw outcome;
+    return outcome;
+  }
+
+  /** `open`: some attempt may still be carried out. */
+  async #putConditionally(
+    write: EntityWrite,
+    envelope: Uint8Array,
+    condition: Condition,
+    deadline: number,
+  ): Promise<{ readonly outcome: CommitOutcome | StorageError; readonly open: boolean }> {
+    const { client, requests } = this.#parts;
+    const key = envelopeKey(write.name);
+    let doubts: number;
+    let lost: string | undefined;
     try {
-      answer = await this.#parts.requests.run("put", request, {
+      const answer = await requests.run("put", (signal) => client.put(key, envelope, condition, signal), {
         deadline: deadline - S3_READ_BACK_MS,
         guard: this.#guard,
       });
+      doubts = answer.doubts;
+      if (answer.value.kind === "stored") {
+        return { outcome: { kind: "committed", token: answer.value.etag }, open: doubts > 0 };
+      }
+      if (doubts > 0) lost = "the answer to the write was lost";
     } catch (error) {
-      if (!(error instanceof RequestFailure) || !error.doubtful) throw error;
-      return await this.#readBack(write, envelope, deadline, error.message);
+      if (!(error instanceof RequestFailure) || error.doubts === 0) throw error;
+      doubts = error.doubts;
+      lost = error.message;
     }
-    if (answer.value.kind === "stored") return { kind: "committed", token: answer.value.etag };
-    return await this.#readBack(
-      write,
-      envelope,
-      deadline,
-      answer.doubtful ? "the answer to the write was lost" : undefined,
-    );
+    const outcome = await this.#readBack(write, envelope, deadline, lost);
+    // Of the attempts in doubt one has been carried out, if the write is there.
+    const done = !(outcome instanceof StorageError) && outcome.kind === "committed" ? 1 : 0;
+    return { outcome, open: doubts > done };
   }
 
   /**
@@ -232,10 +254,13 @@ export class BucketEntities implements Entities {
     envelope: Uint8Array,
     deadline: number,
     lost: string | undefined,
-  ): Promise<CommitOutcome> {
-    const found = await this.#get(write.name, deadline).catch((error) => {
-      throw new StorageError("unknown", lost ?? "a refused write could not be read back", { cause: error });
-    });
+  ): Promise<CommitOutcome | StorageError> {
+    let found: ObjectBody | undefined;
+    try {
+      found = await this.#get(write.name, deadline);
+    } catch (error) {
+      return new StorageError("unknown", lost ?? "a refused write could not be read back", { cause: error });
+    }
     if (found !== undefined && sameBytes(found.bytes, envelope)) return { kind: "committed", token: found.etag };
     if (found !== undefined && write.expected !== undefined && found.etag !== write.expected) {
       // Both were decided on the same state, and only one of them can have replaced it.
@@ -243,8 +268,7 @@ export class BucketEntities implements Entities {
       const ours = readEnvelopeHeader(envelope);
       if (ours !== undefined && theirs?.version === ours.version) return { kind: "conflict" };
     }
-    if (lost === undefined) return { kind: "conflict" };
-    throw new StorageError("unknown", lost);
+    return lost === undefined ? { kind: "conflict" } : new StorageError("unknown", lost);
   }
 
   async #delete(write: EntityWrite): Promise<CommitOutcome> {
@@ -270,9 +294,9 @@ export class BucketEntities implements Entities {
         guard: this.#guard,
       });
       if (answer.value === "deleted") return { kind: "committed", token: undefined };
-      doubtful = answer.doubtful;
+      doubtful = answer.doubts > 0;
     } catch (error) {
-      if (!(error instanceof RequestFailure) || !error.doubtful) throw error;
+      if (!(error instanceof RequestFailure) || error.doubts === 0) throw error;
       message = error.message;
     }
     if (!doubtful) return { kind: "conflict" };
@@ -305,10 +329,10 @@ export class BucketEntities implements Entities {
         return { kind: "committed", token: answer.value };
       } catch (error) {
         if (!(error instanceof RequestFailure)) throw open > 0 ? unknown(error) : error;
-        if (!error.doubtful && open === 0) throw error;
-        if (error.doubtful) {
+        if (error.doubts === 0 && open === 0) throw error;
+        if (error.doubts > 0) {
           open++;
-          this.#doubts.set(write.name, clock.monotonic() + S3_DOUBT_MS);
+          this.#doubt(write.name, "any");
         }
         const state = await this.#stateAfter(write, deadline).catch((failure) => {
           throw unknown(failure);
@@ -343,14 +367,18 @@ export class BucketEntities implements Entities {
     return { kind: applied ? "applied" : "other", etag: found?.etag };
   }
 
-  /** @throws {StorageError} while an unconditional request to the name may still be under way */
-  #checkDoubt(name: EntityName): void {
-    if (this.#doubts.size === 0) return;
+  #doubt(name: EntityName, blocks: "any" | "delete"): void {
+    this.#doubts.set(name, { blocks, until: this.#parts.clock.monotonic() + S3_DOUBT_MS });
+  }
+
+  /** @throws {StorageError} while a request may still be under way that could undo the write */
+  #checkDoubt({ name, envelope }: EntityWrite): void {
+    const doubt = this.#doubts.get(name);
+    if (doubt === undefined && this.#doubts.size < S3_DOUBTS_MAX) return;
     const now = this.#parts.clock.monotonic();
-    if (this.#doubts.size >= S3_DOUBTS_MAX || this.#doubts.has(name)) {
-      for (const [doubted, until] of this.#doubts) if (until <= now) this.#doubts.delete(doubted);
-    }
-    if (this.#doubts.size >= S3_DOUBTS_MAX || this.#doubts.has(name)) {
+    for (const [doubted, { until }] of this.#doubts) if (until <= now) this.#doubts.delete(doubted);
+    const blocked = doubt !== undefined && doubt.until > now && (doubt.blocks === "any" || envelope === undefined);
+    if (blocked || this.#doubts.size >= S3_DOUBTS_MAX) {
       throw new StorageError("unavailable", "an earlier change of this entity has not been answered yet");
     }
   }

@@ -278,7 +278,7 @@ export class Lease implements MainLock {
       } catch (error) {
         if (!(error instanceof RequestFailure)) return this.#lose(`could not be renewed: ${error}`);
         pause = this.#record.lease_ms / 30;
-        if (error.doubtful) await this.#adopt(record);
+        if (error.doubts > 0) await this.#adopt(record);
       }
     }
   }

@@ -70,6 +70,9 @@ export class MemoryClient implements ObjectClient {
   close(): void {}
 }
 
+/** Steps of a chain of promises that count as no waiting. */
+const MICROTASKS = 200;
+
 /** Time that passes by {@linkcode ManualClock.advance} alone. */
 export class ManualClock implements Clock {
   #now = 1_000_000;
@@ -101,7 +104,7 @@ export class ManualClock implements Clock {
 
   /** Lets everything that does not wait for time go on. */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < 5; turn++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    for (let turn = 0; turn < MICROTASKS; turn++) await undefined;
   }
 
   /** Lets `ms` pass, with every timer at its time. */
@@ -117,6 +120,24 @@ export class ManualClock implements Clock {
       await this.settle();
     }
     this.#now = end;
+  }
+
+  /** Lets time pass from timer to timer until the promise is settled. */
+  async runUntil<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const done = () => {
+      settled = true;
+    };
+    promise.then(done, done);
+    for (;;) {
+      await this.settle();
+      if (settled) return await promise;
+      const next = [...this.#timers].sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) throw new Error("nothing is left that could settle it");
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.fn();
+    }
   }
 
   /** Time passes and no timer fires: the process was stopped. */

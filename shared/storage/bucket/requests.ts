@@ -43,10 +43,10 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a request answered, and whether an attempt before the one that answered may have been carried out too. */
+/** What a request answered, and how many attempts before that may have been carried out too, or may still be. */
 export interface Answer<T> {
   readonly value: T;
-  readonly doubtful: boolean;
+  readonly doubts: number;
 }
 
 /** An operation that got no answer. */
@@ -55,8 +55,8 @@ export class RequestFailure extends Error {
   constructor(
     /** The last attempt's error. */
     readonly last: ObjectError,
-    /** Whether any attempt may have been carried out, or may still be. */
-    readonly doubtful: boolean,
+    /** How many attempts may have been carried out, or may still be. */
+    readonly doubts: number,
   ) {
     super(last.message, { cause: last });
   }
@@ -109,31 +109,31 @@ export class Requests {
     options: RequestOptions,
   ): Promise<Answer<T>> {
     const attemptsMax = options.attemptsMax ?? S3_ATTEMPTS_MAX;
-    let doubtful = false;
+    let doubts = 0;
     let counted = 0;
     let last = new ObjectError("unsent", "Busy", "the S3 service is busy: the request's turn did not come in time");
     for (let round = 0;; round++) {
       const left = options.deadline - this.#clock.monotonic();
-      if (left <= 0 || options.signal?.aborted) throw new RequestFailure(last, doubtful);
+      if (left <= 0 || options.signal?.aborted) throw new RequestFailure(last, doubts);
       try {
         options.guard?.();
         const value = await this.#attempt(kind, attempt, options, left);
-        return { value, doubtful };
+        return { value, doubts };
       } catch (error) {
-        if (error === LATE) throw new RequestFailure(last, doubtful);
+        if (error === LATE) throw new RequestFailure(last, doubts);
         if (!(error instanceof ObjectError)) {
-          if (doubtful) throw new RequestFailure(last, true);
+          if (doubts > 0) throw new RequestFailure(last, doubts);
           throw error;
         }
         last = error;
-        doubtful ||= error.kind === "ambiguous";
+        if (error.kind === "ambiguous") doubts++;
         if (error.kind !== "throttled") counted++;
-        const enough = counted >= attemptsMax || (doubtful && options.stopWhenDoubtful === true);
-        if (!error.repeatable || enough) throw new RequestFailure(last, doubtful);
+        const enough = counted >= attemptsMax || (doubts > 0 && options.stopWhenDoubtful === true);
+        if (!error.repeatable || enough) throw new RequestFailure(last, doubts);
       }
       const backoff = Math.min(S3_BACKOFF_MS_MAX, S3_BACKOFF_MS_MIN * 2 ** Math.min(round, 16));
       const pause = S3_BACKOFF_MS_MIN / 2 + this.#random.unit() * backoff;
-      if (this.#clock.monotonic() + pause >= options.deadline) throw new RequestFailure(last, doubtful);
+      if (this.#clock.monotonic() + pause >= options.deadline) throw new RequestFailure(last, doubts);
       await sleep(this.#clock, pause, options.signal).catch(() => undefined);
       this.#retries++;
       this.#hooks.retry?.(kind, last.kind);
@@ -188,7 +188,7 @@ export class Requests {
 export function storageError(error: unknown, write: boolean): StorageError {
   if (error instanceof StorageError) return error;
   if (error instanceof RequestFailure) {
-    const reason = write && error.doubtful ? "unknown" : error.last.code === "TooLarge" ? "corrupt" : "unavailable";
+    const reason = write && error.doubts > 0 ? "unknown" : error.last.code === "TooLarge" ? "corrupt" : "unavailable";
     return new StorageError(reason, error.message, { cause: error });
   }
   throw error;

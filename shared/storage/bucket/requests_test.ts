@@ -37,10 +37,10 @@ async function ended<T>(clock: ManualClock, running: Promise<T>): Promise<T | Re
 Deno.test("an attempt that failed is repeated, and the answer says whether an earlier one is in doubt", async () => {
   for (const kind of ["throttled", "unsent", "contended"] as const) {
     const { clock, run } = setUp([kind, "ok"]);
-    assert.deepEqual(await ended(clock, run()), { value: "done", doubtful: false });
+    assert.deepEqual(await ended(clock, run()), { value: "done", doubts: 0 });
   }
   const { clock, run, seen, requests } = setUp(["ambiguous", "unsent", "ok"]);
-  assert.deepEqual(await ended(clock, run()), { value: "done", doubtful: true });
+  assert.deepEqual(await ended(clock, run()), { value: "done", doubts: 1 });
   assert.deepEqual(seen, ["put ambiguous", "again put ambiguous", "put unsent", "again put unsent", "put ok"]);
   assert.deepEqual([requests.requests, requests.retries], [3, 2]);
 });
@@ -49,7 +49,7 @@ Deno.test("a refusal for good is not repeated", async () => {
   for (const kind of ["denied", "rejected", "unsupported"] as const) {
     const { clock, run, attempts } = setUp([kind]);
     const failure = await ended(clock, run());
-    assert.ok(failure instanceof RequestFailure && failure.last.kind === kind && !failure.doubtful);
+    assert.ok(failure instanceof RequestFailure && failure.last.kind === kind && failure.doubts === 0);
     assert.equal(attempts(), 1);
   }
 });
@@ -75,7 +75,7 @@ Deno.test("an attempt that hangs is given up after its time, and the operation e
   assert.equal(attempts(), 1);
   await clock.advance(S3_OPERATION_MS);
   const failure = await result;
-  assert.ok(failure instanceof RequestFailure && failure.doubtful);
+  assert.ok(failure instanceof RequestFailure && failure.doubts > 0);
   assert.ok(endedAt - started <= S3_OPERATION_MS);
   assert.ok(attempts() >= 2);
 });
@@ -87,7 +87,7 @@ Deno.test("the guard is asked before each attempt, and a doubt outlives its refu
   };
   const doubtful = setUp(["ambiguous", "ok"], { guard });
   const failure = await ended(doubtful.clock, doubtful.run());
-  assert.ok(failure instanceof RequestFailure && failure.doubtful);
+  assert.ok(failure instanceof RequestFailure && failure.doubts > 0);
   assert.equal(storageError(failure, true).reason, "unknown");
   assert.equal(doubtful.attempts(), 1);
   asked = 0;
@@ -99,7 +99,7 @@ Deno.test("the guard is asked before each attempt, and a doubt outlives its refu
 Deno.test("no attempt follows one in doubt where that is asked for", async () => {
   const { clock, run, attempts } = setUp(["unsent", "ambiguous", "ok"], { stopWhenDoubtful: true });
   const failure = await ended(clock, run());
-  assert.ok(failure instanceof RequestFailure && failure.doubtful);
+  assert.ok(failure instanceof RequestFailure && failure.doubts > 0);
   assert.equal(attempts(), 2);
 });
 
@@ -107,14 +107,14 @@ Deno.test("a turn that does not come in time ends the operation, and nothing was
   const { clock, requests, run } = setUp(["ok"]);
   const turns = Array.from({ length: S3_PARALLEL_MAX }, () => requests.throttle.tryTake()!);
   const failure = await ended(clock, run());
-  assert.ok(failure instanceof RequestFailure && !failure.doubtful);
+  assert.ok(failure instanceof RequestFailure && failure.doubts === 0);
   assert.equal(requests.requests, 0);
   for (const turn of turns) requests.throttle.done(turn, "ok");
   assert.equal(requests.throttle.waiting, 0);
   // What takes no turn is not kept waiting.
   const aside = setUp(["ok"], { lane: "aside" });
   for (let count = 0; count < S3_PARALLEL_MAX; count++) aside.requests.throttle.tryTake();
-  assert.deepEqual(await ended(aside.clock, aside.run()), { value: "done", doubtful: false });
+  assert.deepEqual(await ended(aside.clock, aside.run()), { value: "done", doubts: 0 });
 });
 
 Deno.test("an operation that is called off ends at once", async () => {
@@ -124,6 +124,6 @@ Deno.test("an operation that is called off ends at once", async () => {
   await clock.settle();
   controller.abort();
   const failure = await result;
-  assert.ok(failure instanceof RequestFailure && failure.doubtful);
+  assert.ok(failure instanceof RequestFailure && failure.doubts > 0);
   assert.equal(clock.timers, 0);
 });

@@ -1,0 +1,183 @@
+/**
+ * Entities on a service that fails at random, in virtual time: requests that are not carried out, that are and whose
+ * answer is lost, and that are carried out much later, when everybody has forgotten them.
+ */
+import assert from "assert";
+import fc from "fast-check";
+import { S3_DOUBT_MS } from "../../limits.ts";
+import type { Clock } from "../../seams/clock.ts";
+import { systemRandom } from "../../seams/random.ts";
+import { type CommitOutcome, StorageError } from "../store.ts";
+import { ALL_CONDITIONS, type Conditions } from "./conditions.ts";
+import { BucketEntities } from "./entities.ts";
+import { envelopeKey } from "./layout.ts";
+import { ManualClock, MemoryClient } from "./memory_client.ts";
+import type { Condition, ETag, PutAnswer } from "./object_client.ts";
+import { ObjectError, type ObjectErrorKind } from "./object_error.ts";
+import { Requests } from "./requests.ts";
+import { envelopeOf, named } from "./testing.ts";
+
+/** What happens to a request. `late`: the caller hears nothing, and it is carried out after so many milliseconds. */
+type Fate = "fine" | "lost" | "unsent" | "throttled" | "error" | "hang" | { readonly late: number };
+
+/** A service that takes the fate of each change from a list, and is fine when that is used up. */
+class FaultyClient extends MemoryClient {
+  readonly #fates: Fate[];
+  readonly #clock: Clock;
+
+  constructor(fates: readonly Fate[], clock: Clock) {
+    super();
+    this.#fates = [...fates];
+    this.#clock = clock;
+  }
+
+  async #under<T>(key: string, carryOut: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const fate = key.endsWith(".enc") ? this.#fates.shift() ?? "fine" : "fine";
+    const failure = (kind: ObjectErrorKind) => new ObjectError(kind, "TEST", `the test says ${kind}`);
+    switch (fate) {
+      case "fine":
+        return await carryOut();
+      case "lost":
+        await carryOut();
+        throw failure("ambiguous");
+      case "unsent":
+      case "throttled":
+        throw failure(fate);
+      case "error":
+        throw failure("ambiguous");
+      case "hang":
+        return await new Promise((_, reject) =>
+          signal.addEventListener("abort", () => reject(failure("ambiguous")), { once: true })
+        );
+      default:
+        this.#clock.setTimer(() => void carryOut(), fate.late);
+        throw failure("ambiguous");
+    }
+  }
+
+  override put(key: string, bytes: Uint8Array, condition: Condition | undefined, signal: AbortSignal) {
+    return this.#under<PutAnswer>(key, () => super.put(key, bytes, condition, signal), signal);
+  }
+
+  override delete(key: string, ifMatch: ETag | undefined, signal: AbortSignal) {
+    return this.#under(key, () => super.delete(key, ifMatch, signal), signal);
+  }
+}
+
+const fates: fc.Arbitrary<Fate[]> = fc.array(
+  fc.oneof(
+    { weight: 5, arbitrary: fc.constant<Fate>("fine") },
+    { weight: 5, arbitrary: fc.constantFrom<Fate>("lost", "unsent", "throttled", "error", "hang") },
+    { weight: 2, arbitrary: fc.integer({ min: 1, max: S3_DOUBT_MS - 10_000 }).map((late): Fate => ({ late })) },
+  ),
+  { maxLength: 60 },
+);
+
+const AT = named("k");
+const KEY = envelopeKey(AT.name);
+
+async function open(client: MemoryClient, clock: Clock, conditions: Conditions): Promise<BucketEntities> {
+  const requests = new Requests(clock, systemRandom);
+  const entities = new BucketEntities({ client, requests, clock, conditions, partitions: 16, mayWrite: () => true });
+  await entities.take(AT.partition);
+  return entities;
+}
+
+/** The outcome, or the reason of the failure. */
+async function outcomeOf(commit: Promise<CommitOutcome>): Promise<CommitOutcome["kind"] | StorageError["reason"]> {
+  try {
+    return (await commit).kind;
+  } catch (error) {
+    assert.ok(error instanceof StorageError, String(error));
+    return error.reason;
+  }
+}
+
+const SERVICES: Readonly<Record<string, Conditions>> = {
+  "that honours everything": ALL_CONDITIONS,
+  "that ignores conditions on DELETE": { ...ALL_CONDITIONS, remove: false },
+  "that ignores conditions": { create: false, replace: "none", replaceNeedsObject: true, remove: false },
+};
+
+for (const [service, conditions] of Object.entries(SERVICES)) {
+  Deno.test(`one owner at a service ${service}: what is committed stays, what is unknown may come`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fates,
+        fc.array(fc.tuple(fc.constantFrom("put", "put", "delete"), fc.integer({ min: 0, max: 40_000 })), {
+          minLength: 1,
+          maxLength: 12,
+        }),
+        async (plan, steps) => {
+          const clock = new ManualClock();
+          const client = new FaultyClient(plan, clock);
+          const entities = await open(client, clock, conditions);
+          /** States that may be there: of several only after a write of unknown outcome. */
+          let possible = new Set<string>(["absent"]);
+          const stateOf = (bytes: Uint8Array | undefined) => bytes === undefined ? "absent" : bytes.toHex();
+          const check = (what: string) => {
+            const state = stateOf(client.objects.get(KEY)?.bytes);
+            assert.ok(
+              possible.has(state),
+              `${what}: ${state.slice(-20)} is none of the ${possible.size} possible states`,
+            );
+          };
+          for (const [step, pauseMs] of steps) {
+            const seen = await clock.runUntil(entities.read(AT.partition, AT.name));
+            check("read");
+            const envelope = step === "put" ? envelopeOf("k", 1) : undefined;
+            const commit = entities.commit({ ...AT, envelope, expected: seen?.token });
+            const outcome = await clock.runUntil(outcomeOf(commit));
+            if (outcome === "committed") possible = new Set([stateOf(envelope)]);
+            else if (outcome === "unknown") possible.add(stateOf(envelope));
+            else if (outcome === "conflict") assert.ok(possible.size > 1, "a conflict with nobody");
+            check(`${step} ${outcome}`);
+            await clock.advance(pauseMs);
+            check(`after ${step} ${outcome}`);
+          }
+          await clock.advance(2 * S3_DOUBT_MS);
+          check("at the end");
+          await clock.runUntil(entities.close());
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+}
+
+Deno.test("two rogue owners at a failing service: no acknowledged update is lost", async () => {
+  await fc.assert(
+    fc.asyncProperty(fates, fc.integer({ min: 1, max: 6 }), async (plan, rounds) => {
+      const clock = new ManualClock();
+      const client = new FaultyClient(plan, clock);
+      const owners = [await open(client, clock, ALL_CONDITIONS), await open(client, clock, ALL_CONDITIONS)];
+      const acknowledged: string[] = [];
+      const work = Promise.all(owners.map(async (entities, owner) => {
+        for (let round = 0; round < rounds; round++) {
+          const seen = await entities.read(AT.partition, AT.name);
+          const [version, marks] = seen === undefined ? [0, ""] : contentOf(seen.envelope);
+          const mark = `<${owner}.${round}>`;
+          const envelope = envelopeOf("k", version + 1, `${version + 1} ${marks}${mark}`);
+          const outcome = await outcomeOf(entities.commit({ ...AT, envelope, expected: seen?.token }));
+          if (outcome === "committed") acknowledged.push(mark);
+        }
+      }));
+      await clock.runUntil(work);
+      await clock.advance(2 * S3_DOUBT_MS);
+      const last = client.objects.get(KEY)?.bytes;
+      const [, marks] = last === undefined ? [0, ""] : contentOf(last);
+      for (const mark of acknowledged) {
+        assert.equal(marks.split(mark).length, 2, `${mark} is in ${marks} once`);
+      }
+      for (const entities of owners) await clock.runUntil(entities.close());
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** Version and marks of an envelope of the test above. */
+function contentOf(envelope: Uint8Array): [version: number, marks: string] {
+  const text = new TextDecoder().decode(envelope);
+  const [, version, marks] = /(\d+) ((?:<\d+\.\d+>)*)\0{16}$/.exec(text)!;
+  return [Number(version), marks!];
+}
