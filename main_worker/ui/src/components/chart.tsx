@@ -87,7 +87,7 @@ function options(
         ticks: { show: false },
         size: 22,
         space: 90,
-        values: (_plot, ticks) => ticks.map((second) => clock(second * 1_000)),
+        values: (_plot, ticks, _axis, _space, stepS) => ticks.map((second) => clock(second * 1_000, stepS < 60)),
       },
       {
         stroke: colour("--text-3"),

@@ -33,7 +33,8 @@ export function bytes(value: number): string {
 /** Requests per second. */
 export function rate(value: number): string {
   if (value === 0) return "0";
-  if (value < 0.1) return "<0.1";
+  if (value < 0.01) return "<0.01";
+  if (value < 1) return String(Number(value.toFixed(2)));
   return value < 10 ? value.toFixed(1) : shortCount(Math.round(value));
 }
 

@@ -29,7 +29,9 @@ Deno.test("latencies from microseconds to seconds", () => {
 
 Deno.test("rates and ratios", () => {
   assert.equal(rate(0), "0");
-  assert.equal(rate(0.04), "<0.1");
+  assert.equal(rate(0.004), "<0.01");
+  assert.equal(rate(0.25), "0.25");
+  assert.equal(rate(0.5), "0.5");
   assert.equal(rate(3.14), "3.1");
   assert.equal(rate(12_345), "12.3K");
   assert.equal(percent(1), "100%");

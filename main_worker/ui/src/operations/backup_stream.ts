@@ -4,13 +4,11 @@ const TAIL_BYTES = 4_096;
 
 export class BackupWatcher {
   #bytes = 0;
-  #lines = 0;
   #tail = new Uint8Array(0);
 
   /** Takes the next piece. */
   push(piece: Uint8Array): void {
     this.#bytes += piece.length;
-    for (const byte of piece) if (byte === 10) this.#lines++;
     const joined = new Uint8Array(Math.min(TAIL_BYTES, this.#tail.length + piece.length));
     const fromPiece = piece.subarray(Math.max(0, piece.length - TAIL_BYTES));
     joined.set(fromPiece, joined.length - fromPiece.length);
@@ -21,11 +19,6 @@ export class BackupWatcher {
 
   get bytes(): number {
     return this.#bytes;
-  }
-
-  /** Lines so far: one an entity, and a few more. */
-  get lines(): number {
-    return this.#lines;
   }
 
   /** The last line with its counts and its checksum, or `null` when it did not come. */

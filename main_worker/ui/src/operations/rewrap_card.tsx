@@ -47,12 +47,8 @@ export function RewrapCard({ keyId }: { keyId: string | undefined }) {
     <section class="card" aria-labelledby="rewrap-title">
       <h2 id="rewrap-title">Change of the master key</h2>
       <p>
-        Re-encrypts every document under the current key{keyId && (
-          <>
-            (<code>{keyId}</code>)
-          </>
-        )} in the background. Start the main worker with the new key and the old one in <code>-old-master-keys</code>
-        {" "}
+        Re-encrypts every document under the current key {keyId && <code>{keyId}</code>}{" "}
+        in the background. Start the main worker with the new key and the old one in <code>-old-master-keys</code>{" "}
         first; when this is done, the old one can go.
       </p>
       <div aria-live="polite">

@@ -46,7 +46,8 @@ function WorkerRow({ worker, colour, now }: { worker: WorkerJson; colour: string
         <span>{worker.partitions.length} partitions</span>
         <span>{count(worker.active_requests)} in progress</span>
         <span>
-          cache {lookups === 0 ? bytes(cache.bytes) : `${percent(cache.hits / lookups)} of ${bytes(cache.bytes)}`}
+          cache {bytes(cache.bytes)}
+          {lookups > 0 && `, ${percent(cache.hits / lookups)} hits`}
         </span>
         <span>
           {state === "available"
