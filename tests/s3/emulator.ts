@@ -15,8 +15,8 @@ export type FaultEffect =
   | { readonly kind: "reset" }
   /** The request is carried out, and the connection breaks before the answer. */
   | { readonly kind: "lost" }
-  /** The request is carried out, and the answer breaks off in the middle of the body. */
-  | { readonly kind: "half" }
+  /** The request is carried out, and the answer breaks off in the middle of the body, at once or after `until`. */
+  | { readonly kind: "half"; readonly until?: Promise<unknown> }
   /** The request is carried out and answered after `until`. */
   | { readonly kind: "slow"; readonly until: Promise<unknown> }
   /** No answer now; the request is carried out after `until`, whether anybody still waits or not. */
@@ -61,6 +61,8 @@ export interface SeenRequest {
   readonly key: string;
   readonly ifMatch?: string;
   readonly ifNoneMatch?: string;
+  /** When it was signed. */
+  readonly date?: string;
 }
 
 type Reply = { status: number; headers?: Record<string, string>; body?: Uint8Array | string };
@@ -89,8 +91,8 @@ export class S3Emulator {
   #port = 0;
   #clockMs = Date.parse("2026-01-01T00:00:00Z");
   #putting = 0;
-  /** Most PUTs that were under way at once. */
-  puttingMax = 0;
+  /** Connections that were made. */
+  connections = 0;
 
   private constructor(options: EmulatorOptions) {
     this.#options = options;
@@ -100,6 +102,7 @@ export class S3Emulator {
         response.writeHead(500).end(String(error));
       });
     });
+    this.#server.on("connection", () => this.connections++);
   }
 
   /** Listens on a free port of the loopback interface, or on a given one. */
@@ -204,11 +207,13 @@ export class S3Emulator {
     };
     const ifMatch = header("if-match");
     const ifNoneMatch = header("if-none-match");
+    const date = header("x-amz-date");
     this.seen.push({
       method,
       key: about,
       ...(ifMatch !== undefined && { ifMatch }),
       ...(ifNoneMatch !== undefined && { ifNoneMatch }),
+      ...(date !== undefined && { date }),
     });
     const run = () => this.#carryOut(method, bucket, key, url, body, ifMatch, ifNoneMatch);
     const effect = this.#take(method, about);
@@ -236,7 +241,11 @@ export class S3Emulator {
           ? new TextEncoder().encode(reply.body)
           : reply.body ?? new Uint8Array();
         response.writeHead(reply.status, { ...reply.headers, "content-length": String(bytes.length) });
-        response.write(bytes.slice(0, bytes.length >> 1), () => request.socket.destroy());
+        response.write(bytes.slice(0, bytes.length >> 1), () => {
+          if (effect.until === undefined) request.socket.destroy();
+        });
+        await effect.until;
+        if (effect.until !== undefined) request.socket.destroy();
         return;
       }
       case "slow":
@@ -314,7 +323,6 @@ export class S3Emulator {
   ): Promise<Reply> {
     const { create = "honoured", replace = "honoured", replaceCreates = false, parallelMax = Infinity } = this.#options;
     this.#putting++;
-    this.puttingMax = Math.max(this.puttingMax, this.#putting);
     try {
       if (this.#putting > parallelMax) {
         await new Promise((resolve) => setTimeout(resolve, 1));

@@ -71,6 +71,7 @@ export class BucketShelf implements Shelf {
     const key = this.#key(name);
     const options = { ...this.#options(), guard: fence };
     try {
+      fence();
       for (let attempted = false;; attempted = true) {
         const etag = await this.#etag(key);
         if (etag === undefined) return attempted;
