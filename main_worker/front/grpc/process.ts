@@ -6,7 +6,15 @@ import {
   LIST_PAGE_DEFAULT,
   LIST_PAGE_MAX,
 } from "../../../shared/limits.ts";
-import { type EntityKey, NameError, parseEntityKey, parseSchemaId, type SchemaId } from "../../../shared/names.ts";
+import type { Logger } from "../../../shared/logging/logger.ts";
+import {
+  type EntityKey,
+  entityName,
+  NameError,
+  parseEntityKey,
+  parseSchemaId,
+  type SchemaId,
+} from "../../../shared/names.ts";
 import { type EntityMeta, type Failure, failure, type Outcome } from "../../../shared/outcome.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
 import type {
@@ -15,6 +23,7 @@ import type {
   ClientRequest,
   ClientResponse,
 } from "../../../shared/wire/client_messages.ts";
+import { STATUS_OF_CODE } from "../../../shared/wire/grpc/errors.ts";
 import { allowsSchema, type Authenticator, authorize, type Principal } from "../auth.ts";
 import type { Control, Permission } from "../../control/control.ts";
 import type { EntityService } from "../entities.ts";
@@ -26,9 +35,13 @@ export interface ProcessParts {
   readonly control: Control;
   readonly authenticator: Authenticator;
   readonly clock: Clock;
+  readonly log: Logger;
   /** Largest document in bytes. */
   readonly documentBytesMax: number;
+  /** Bytes of documents in one answer, beyond which a client with the usual limits could not receive it. */
+  readonly answerBytesMax: number;
   readonly metrics: {
+    /** `status`: of gRPC. */
     request(operation: string, status: string, seconds: number): void;
     credentialRefused(): void;
   };
@@ -49,6 +62,9 @@ const PERMISSION: Readonly<Record<ClientOperation, Permission>> = {
   schema_delete: "write",
 };
 
+/** What an entity of an answer takes beside its document: key, ETag, numbers, and their tags. */
+const ENTITY_OVERHEAD_BYTES = 512;
+
 /** Thrown inside this file only: an answer that ends the request early. */
 class Ended extends Error {
   constructor(readonly failure: Failure) {
@@ -58,41 +74,42 @@ class Ended extends Error {
 
 /** Executes a client's request; never rejects for what a client can cause. */
 export function createProcess(parts: ProcessParts) {
-  const { entities, control, authenticator, clock, documentBytesMax, metrics } = parts;
+  const { entities, control, authenticator, clock, log, documentBytesMax, answerBytesMax, metrics } = parts;
 
-  async function process(request: ClientRequest, credential: string): Promise<ClientResponse> {
+  async function process(request: ClientRequest, credential: string, peer: string): Promise<ClientResponse> {
     const startedMs = clock.monotonic();
-    let response: ClientResponse;
+    let status = "INTERNAL";
     try {
-      response = await execute(request, credential);
-    } catch (error) {
-      if (error instanceof Ended) response = failed(error.failure);
-      else if (error instanceof Refusal) response = failed(error.failure);
-      else throw error;
+      const response = await execute(request, credential, peer).catch((error) => {
+        if (error instanceof Ended || error instanceof Refusal) return failed(error.failure);
+        throw error;
+      });
+      status = response.status === "ok" || response.status === "not_modified" ? "OK" : STATUS_OF_CODE[response.status];
+      return response;
+    } finally {
+      metrics.request(request.operation, status, (clock.monotonic() - startedMs) / 1000);
     }
-    metrics.request(request.operation, response.status, (clock.monotonic() - startedMs) / 1000);
-    return response;
   }
 
-  function admit(request: ClientRequest, credential: string): { principal: Principal; schemaId: SchemaId | undefined } {
+  /** The caller and the schema, when the one may do this to the other. */
+  function admit({ operation, schemaId: given }: ClientRequest, credential: string, peer: string) {
+    const refused = (refusal: Failure): Ended => {
+      metrics.credentialRefused();
+      log.audit("request_refused", { address: peer, code: refusal.code, operation });
+      return new Ended(refusal);
+    };
     const principal = authenticator.credential(credential);
-    if ("kind" in principal) {
-      metrics.credentialRefused();
-      throw new Ended(principal);
-    }
-    const schemaId = request.operation === "schema_list"
-      ? undefined
-      : named(() => parseSchemaId(request.schemaId), "invalid_schema_id");
-    const forbidden = authorize(principal, PERMISSION[request.operation], schemaId);
-    if (forbidden) {
-      metrics.credentialRefused();
-      throw new Ended(forbidden);
-    }
+    if ("kind" in principal) throw refused(principal);
+    const schemaId = operation === "schema_list" ? undefined : named(() => parseSchemaId(given), "invalid_schema_id");
+    const forbidden = authorize(principal, PERMISSION[operation], schemaId);
+    if (forbidden) throw refused(forbidden);
     return { principal, schemaId };
   }
 
-  async function execute(request: ClientRequest, credential: string): Promise<ClientResponse> {
-    const { principal, schemaId } = admit(request, credential);
+  async function execute(request: ClientRequest, credential: string, peer: string): Promise<ClientResponse> {
+    const { principal, schemaId } = admit(request, credential, peer);
+    const audit = (result: string) =>
+      log.audit(request.operation, { client_id: principal.clientId, address: peer, schema_id: schemaId, result });
     if (request.operation === "schema_list") return await listSchemas(principal, request.counts);
     const schema = schemaId!;
     const conditions = {
@@ -128,12 +145,16 @@ export function createProcess(parts: ProcessParts) {
       }
       case "schema_put": {
         const changed = await control.putSchema(schema, documentOf(request.payload));
-        return changed.kind === "done" ? { status: "ok" } : failed(changed);
+        audit(changed.kind === "done" ? "ok" : changed.code);
+        return changed.kind === "done" ? { status: "ok", existed: !changed.value.created } : failed(changed);
       }
       case "schema_delete": {
         const changed = await control.deleteSchema(schema);
+        audit(changed.kind === "done" ? "ok" : changed.code);
         if (changed.kind === "failed") return failed(changed);
-        return changed.value.existed ? { status: "ok" } : failed(failure("not_found", "There is no such schema"));
+        return changed.value.existed
+          ? { status: "ok", existed: true }
+          : failed(failure("not_found", "There is no such schema"));
       }
     }
   }
@@ -189,6 +210,7 @@ export function createProcess(parts: ProcessParts) {
     const outcomes = await entities.getMany(schema, [...new Set(keys.map(keyOf))]);
     const found: ClientEntity[] = [];
     const missing: string[] = [];
+    let bytes = 0;
     for (const [key, outcome] of outcomes) {
       if (outcome.kind === "failed" && outcome.code === "not_found") {
         missing.push(key);
@@ -196,6 +218,12 @@ export function createProcess(parts: ProcessParts) {
       }
       if (outcome.kind === "failed") return failed(outcome);
       const { result, version, etag, writtenAtMs, size } = answer(outcome);
+      bytes += size! + ENTITY_OVERHEAD_BYTES;
+      if (bytes > answerBytesMax && found.length > 0) {
+        return failed(
+          failure("too_large", `The documents have more than ${answerBytesMax} bytes; ask for fewer at once`),
+        );
+      }
       found.push({
         key,
         status: "ok",
@@ -215,16 +243,23 @@ export function createProcess(parts: ProcessParts) {
     const after = request.cursor === "" ? "" : decodeCursor(schema, request.cursor);
     const page = await entities.list(schema, { prefix: request.prefix, after, limit, values: request.values });
     if (page.kind === "failed") return failed(page);
+    let bytes = 0;
+    const tooMany = page.entries.findIndex(({ value }, i) => {
+      bytes += (value?.byteLength ?? 0) + ENTITY_OVERHEAD_BYTES;
+      return bytes > answerBytesMax && i > 0;
+    });
+    const entries = tooMany < 0 ? page.entries : page.entries.slice(0, tooMany);
+    const next = tooMany < 0 ? page.next : entityName(schema, entries.at(-1)!.key);
     return {
       status: "ok",
-      entities: page.entries.map(({ key, meta, size, value, problem }): ClientEntity => ({
+      entities: entries.map(({ key, meta, size, value, problem }): ClientEntity => ({
         key,
         status: problem ?? "ok",
         size,
         ...(meta ? { version: meta.version, etag: meta.etag, writtenAtMs: meta.writtenAtMs } : {}),
         ...(value ? { value } : {}),
       })),
-      ...(page.next === null ? {} : { nextCursor: encodeCursor(schema, page.next) }),
+      ...(next === null ? {} : { nextCursor: encodeCursor(schema, next) }),
     };
   }
 
