@@ -1,10 +1,10 @@
 /** The main worker as a process: reads the configuration, takes the store, begins a term, and opens its doors. */
 import { Registry } from "prom-client";
-import { readMainWorkerCommand } from "../shared/config/main_worker.ts";
+import { frontThreads, readMainWorkerCommand } from "../shared/config/main_worker.ts";
 import { type Address, formatAddress } from "../shared/config/values.ts";
 import { stderrLogger } from "../shared/logging/stderr.ts";
 import { createMainMetrics } from "../shared/metrics/program.ts";
-import { serveMetrics } from "../shared/metrics/serve.ts";
+import { mergeSnapshots, serveMetrics, takeSnapshot } from "../shared/metrics/serve.ts";
 import { type Running, runProgram, StartError } from "../shared/process/program.ts";
 import { openTls } from "../shared/process/tls.ts";
 import { systemClock as clock } from "../shared/seams/clock.ts";
@@ -20,12 +20,13 @@ import { ControlPlane } from "./control/control_plane.ts";
 import { openMasterKeys } from "./control/master_keys.ts";
 import { Authenticator } from "./front/auth.ts";
 import { CoherenceTable } from "./front/cache/coherence.ts";
-import { createFront } from "./front/front.ts";
+import { createFront, takeTurns } from "./front/front.ts";
 import { createProcess } from "./front/grpc/process.ts";
 import { createRestApp } from "./front/rest/app.ts";
 import { readiness } from "./front/readiness.ts";
 import { serveRest } from "./front/rest/server.ts";
 import { RequestStatistics } from "./front/rest/statistics.ts";
+import { startFrontThreads } from "./front/threads/front_threads.ts";
 import { askMetrics } from "./main_metrics.ts";
 import { tellOperator, tellUnreadable } from "./start_notes.ts";
 import { createUiAssets } from "./ui/assets.ts";
@@ -70,8 +71,11 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     documentBytesMax: config.restMaxBodyBytes,
   });
   const codec = createCodec();
-  const grpcTls = config.grpcTls && await openTls(config.grpcTls, { clock, log });
+  const grpcTls = config.grpcTls &&
+    await openTls(config.grpcTls, { clock, log }, () => pool?.renewGrpc(grpcTls!.source.material));
   const wire = { codec, messageBytesMax: config.grpcMaxRecvBytes, ...(grpcTls ? { tls: grpcTls.source } : {}) };
+  const threads = frontThreads(config.restThreads, navigator.hardwareConcurrency);
+  const coherence = CoherenceTable.allocate();
   const front = createFront({
     control,
     connect: connectWorkerOverGrpc(wire),
@@ -81,7 +85,8 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     metrics: metrics.dispatcher,
     store,
     cacheBytes: config.cacheBytes,
-    coherence: CoherenceTable.allocate(),
+    coherence,
+    ...(threads > 1 ? { turn: takeTurns } : {}),
   });
   const administration = createAdministration({
     control,
@@ -133,15 +138,32 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
   }).catch((error) => {
     throw new StartError(`-grpc-addr=${formatAddress(config.grpcAddr)} cannot be used: ${error.message}`);
   });
+  const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
   const restTls = config.tls && await openTls(config.tls, { clock, log }, () => rest.renew(restTls!.source.material));
-  const rest = listening(
-    "rest-addr",
-    config.restAddr,
-    () => serveRest(app, config.restAddr, restTls?.source.material, log),
-  );
+  const tls = restTls?.source.material;
+  const pool = threads === 1
+    ? undefined
+    : await listening("rest-addr", config.restAddr, () =>
+      startFrontThreads(threads, {
+        address: config.restAddr,
+        tls,
+        grpcTls: grpcTls?.source.material,
+        grpcMaxRecvBytes: config.grpcMaxRecvBytes,
+        bodyBytesMax: config.restMaxBodyBytes,
+        partitions: store.partitions,
+        cacheBytes: Math.floor(config.cacheBytes / threads),
+        coherence,
+        log: config.log,
+        listing: store.listing,
+      }, { control, app, statistics, authenticator, failed: fail }));
+  const rest = pool ?? await listening("rest-addr", config.restAddr, () => serveRest(app, config.restAddr, tls, log));
+  const figures = async () =>
+    pool === undefined
+      ? await metrics.registry.metrics()
+      : await mergeSnapshots([await takeSnapshot(metrics.registry), ...await pool.metrics()]);
   const metricsAddr = config.metricsAddr;
   const metricsServer = metricsAddr &&
-    listening("metrics-addr", metricsAddr, () => serveMetrics(metricsAddr, () => metrics.registry.metrics(), log));
+    await listening("metrics-addr", metricsAddr, () => serveMetrics(metricsAddr, figures, log));
   await administration.rewrap.resume();
   if (generatedHex !== undefined) {
     const holds = (keyId: string) => keyring.holds(keyId);
@@ -154,9 +176,9 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     grpc_addr: grpc.address,
     store: store.kind,
     key_id: keyring.keyId,
+    rest_threads: threads,
   });
 
-  const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
   lock.lost.addEventListener("abort", () => fail("the store's lease was lost: another main worker may have it now"));
   return {
     failed,
@@ -191,9 +213,9 @@ async function takeStore(store: Store): Promise<MainLock> {
 }
 
 /** Opens a listener. @throws {StartError} that names the flag. */
-function listening<T>(flag: string, address: Address, open: () => T): T {
+async function listening<T>(flag: string, address: Address, open: () => T | Promise<T>): Promise<T> {
   try {
-    return open();
+    return await open();
   } catch (error) {
     const reason = error instanceof Deno.errors.AddrInUse
       ? "the port is taken"

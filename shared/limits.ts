@@ -277,3 +277,7 @@ export const REFUSALS_LOGGED_PER_S = 20;
 /** Documents that a check asks for at a time, and violations that it tells of one. */
 export const SCHEMA_CHECK_PAGE = 100;
 export const SCHEMA_CHECK_VIOLATIONS_MAX = 10;
+
+// Front threads.
+/** A front thread that does not listen by then has failed to start. */
+export const FRONT_THREAD_START_MS = 30_000;

@@ -111,8 +111,8 @@ export interface NewApiKey {
 /** What front may ask of control. */
 export interface Control {
   snapshot(): Snapshot;
-  /** Calls `listener` with each new snapshot, until the returned function is called. A listener that returns has confirmed it. */
-  subscribe(listener: (snapshot: Snapshot) => void): () => void;
+  /** Calls `listener` with each new snapshot, until the returned function is called. What it returns is its confirmation. */
+  subscribe(listener: (snapshot: Snapshot) => void | Promise<void>): () => void;
   /** Stores a template. `text` is valid JSON; control checks that it is a valid schema. `created`: there was none. */
   putSchema(id: SchemaId, text: Uint8Array): Promise<Changed<{ created: boolean }>>;
   deleteSchema(id: SchemaId): Promise<Changed<{ existed: boolean }>>;

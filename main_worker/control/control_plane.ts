@@ -42,7 +42,7 @@ export class ControlPlane implements Control {
   readonly #credentials: CredentialStore;
   readonly #schemas: SchemaStore;
   readonly #limiter: LoginLimiter;
-  readonly #listeners = new Set<(snapshot: Snapshot) => void>();
+  readonly #listeners = new Set<(snapshot: Snapshot) => void | Promise<void>>();
   #snapshot: Snapshot;
 
   private constructor(registry: Registry, credentials: CredentialStore, schemas: SchemaStore, limiter: LoginLimiter) {
@@ -112,7 +112,7 @@ export class ControlPlane implements Control {
     return this.#snapshot;
   }
 
-  subscribe(listener: (snapshot: Snapshot) => void): () => void {
+  subscribe(listener: (snapshot: Snapshot) => void | Promise<void>): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -178,11 +178,11 @@ export class ControlPlane implements Control {
     this.#listeners.clear();
   }
 
-  /** Resolves when every front has confirmed; fronts on this thread do so by returning. */
-  #publish(change: { -readonly [K in keyof Snapshot]?: Snapshot[K] }): Promise<void> {
+  /** Resolves when every front has confirmed; one on this thread does so by returning. */
+  async #publish(change: { -readonly [K in keyof Snapshot]?: Snapshot[K] }): Promise<void> {
     this.#snapshot = { ...this.#snapshot, ...change };
-    for (const listener of this.#listeners) listener(this.#snapshot);
-    return Promise.resolve();
+    const confirmations = [...this.#listeners].map((listener) => listener(this.#snapshot));
+    await Promise.all(confirmations);
   }
 }
 

@@ -122,6 +122,13 @@ export class Authenticator {
     return lastMs === undefined || lastMs < 0 ? undefined : lastMs;
   }
 
+  /** Notes a use of an API key that a front thread has seen. */
+  noteUse(apiKeyId: string, lastMs: number): void {
+    this.#refresh();
+    const use = this.#uses.get(apiKeyId);
+    if (use !== undefined && use.lastMs < lastMs) use.lastMs = lastMs;
+  }
+
   #refresh(): Credentials {
     const credentials = this.#credentials();
     if (credentials !== this.#known) {

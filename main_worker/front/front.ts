@@ -16,7 +16,7 @@ import { WatchHub } from "./dispatch/watch_hub.ts";
 import type { EntityService } from "./entities.ts";
 
 export interface FrontParts {
-  readonly control: Control;
+  readonly control: Pick<Control, "snapshot" | "subscribe" | "workerRefused" | "batchFloor">;
   readonly connect: ConnectWorker;
   readonly clock: Clock;
   readonly random: Random;
@@ -41,6 +41,14 @@ export interface Front {
   readonly watches: WatchHub;
   close(): void;
 }
+
+/** How writes take turns across front threads: whoever waits for a slot is woken when it is free. */
+export function takeTurns(coherence: CoherenceTable, slot: number): Promise<void> {
+  return coherence.unlocked(slot, TURN_MS_MAX);
+}
+
+/** A waiter that was not woken looks by itself after this. */
+const TURN_MS_MAX = 100;
 
 export function createFront(parts: FrontParts): Front {
   const { control, clock, random, log } = parts;

@@ -9,8 +9,8 @@ import { RefusalLog } from "./audit.ts";
 import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
-import type { RestDeps, Route } from "./route.ts";
-import { createRoutes } from "./routes.ts";
+import type { EntityDeps, RestDeps, Route } from "./route.ts";
+import { createEntityRoutes, createRoutes } from "./routes.ts";
 import { uiResponse } from "./ui.ts";
 
 /** What the server knows of a connection. */
@@ -64,10 +64,42 @@ interface Prepared {
   readonly hasSchemaId: boolean;
 }
 
+/** What becomes of a request that no route is for. */
+type Elsewhere = (request: Request, info: ConnectionInfo) => Promise<Response>;
+
 /** Builds the door. */
 export function createRestApp(deps: RestDeps): RestApp {
+  return createApp(
+    deps,
+    createRoutes(deps),
+    (request, passing) => uiResponse(deps.ui, passing, request, passing.target.path),
+  );
+}
+
+/** Builds the door of a front thread: it answers requests for entities, and hands the others on. */
+export function createEntityApp(
+  deps: EntityDeps,
+  { listings, elsewhere }: { readonly listings: boolean; readonly elsewhere: Elsewhere },
+): RestApp {
+  const routes = createEntityRoutes(deps, listings);
+  const app = createApp(deps, routes, () => undefined);
+  const own = new RegExpRouter<true>();
+  for (const { path } of routes) own.add("ALL", routerPath(path), true);
+  return {
+    routes,
+    fetch(request, info) {
+      const { path } = splitTarget(request.url);
+      return own.match("ALL", path)[0].length > 0 ? app.fetch(request, info) : elsewhere(request, info);
+    },
+  };
+}
+
+function createApp(
+  deps: EntityDeps,
+  routes: readonly Route[],
+  page: (request: Request, passing: Passing) => Response | undefined,
+): RestApp {
   const { authenticator, statistics, metrics, clock, log } = deps;
-  const routes = createRoutes(deps);
   const ids = new RequestIds(deps.random);
   const refusals = new RefusalLog(log, clock);
 
@@ -138,7 +170,7 @@ export function createRestApp(deps: RestDeps): RestApp {
   const router = new RegExpRouter<Methods>();
   const byPath = Map.groupBy(routes.map(prepare), ({ route }) => route.path);
   for (const [path, prepared] of byPath) {
-    router.add("ALL", path.replace(/\{([^}]+)\}/g, ":$1"), methodsOf(prepared));
+    router.add("ALL", routerPath(path), methodsOf(prepared));
   }
 
   /** Answers a request for anything but the hot routes. */
@@ -161,8 +193,7 @@ export function createRestApp(deps: RestDeps): RestApp {
   function withoutRoute(request: Request, passing: Passing): Response {
     const reads = request.method === "GET" || passing.isHead;
     try {
-      const asset = reads ? uiResponse(deps.ui, passing, request, passing.target.path) : undefined;
-      return asset ?? failed(passing, NO_ROUTE);
+      return (reads ? page(request, passing) : undefined) ?? failed(passing, NO_ROUTE);
     } catch (error) {
       return answerError(error, passing, "none");
     }
@@ -200,6 +231,11 @@ const NO_ROUTE = failure("not_found", "There is nothing at this path; /docs has 
 
 /** What requests are counted under that no route has answered. */
 const OTHER = { route: { operation: "other" } } as Prepared;
+
+/** A template as the router spells it. */
+function routerPath(template: string): string {
+  return template.replace(/\{([^}]+)\}/g, ":$1");
+}
 
 function prepare(route: Route): Prepared {
   const indexes = parameterIndexes(route.path);

@@ -20,7 +20,7 @@ import { type KeyDetail, quoteEtag, Refusal, refuse, STATUS_OF } from "./errors.
 import { changeConditions, isConditional, putConditions, readConditions } from "./etags.ts";
 import { queryFlag, queryKey, requiredKey } from "./query.ts";
 import { failed, json, reply } from "./reply.ts";
-import { type Call, READ, type RestDeps, type Route, schemaIdOfCall, WRITE } from "./route.ts";
+import { type Call, type EntityDeps, READ, type Route, schemaIdOfCall, WRITE } from "./route.ts";
 
 const MERGE_PATCH = "application/merge-patch+json";
 
@@ -82,7 +82,7 @@ function answerMany(call: Call, outcomes: ReadonlyMap<EntityKey, Outcome>): Resp
 }
 
 /** The routes of single entities. */
-export function entityRoutes(deps: RestDeps): readonly Route[] {
+export function entityRoutes(deps: EntityDeps): readonly Route[] {
   const { entities, clock, bodyBytesMax } = deps;
 
   function get(call: Call): Response | Promise<Response> {

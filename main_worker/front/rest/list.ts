@@ -4,10 +4,10 @@ import { jsonContent, LIMIT_PARAMETER, PREFIX_PARAMETER, ref, SCHEMA_ID_PARAMETE
 import { decodeCursor, encodeCursor } from "./cursors.ts";
 import { queryFlag, queryInteger, queryPrefix, queryValue } from "./query.ts";
 import { failed, JsonParts, reply } from "./reply.ts";
-import { type Call, READ, type RestDeps, type Route, schemaIdOfCall } from "./route.ts";
+import { type Call, type EntityDeps, READ, type Route, schemaIdOfCall } from "./route.ts";
 
 /** The route of listings. */
-export function listRoutes({ entities }: RestDeps): readonly Route[] {
+export function listRoutes({ entities }: EntityDeps): readonly Route[] {
   async function list(call: Call): Promise<Response> {
     const schemaId = schemaIdOfCall(call);
     const prefix = queryPrefix(call.query);

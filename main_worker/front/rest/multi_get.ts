@@ -8,7 +8,7 @@ import { type KeyDetail, refuse, STATUS_OF } from "./errors.ts";
 import { onlyMembers } from "./members.ts";
 import { entityKeyOf } from "./query.ts";
 import { failed, JsonParts, reply } from "./reply.ts";
-import { type Call, READ, type RestDeps, type Route, schemaIdOfCall } from "./route.ts";
+import { type Call, type EntityDeps, READ, type Route, schemaIdOfCall } from "./route.ts";
 
 /** The keys that a body asks for, each once. @throws {Refusal} `bad_request`, `invalid_key` */
 function requestedKeys(body: Readonly<Record<string, unknown>>): readonly EntityKey[] {
@@ -55,7 +55,7 @@ function answer(call: Call, keys: readonly EntityKey[], outcomes: ReadonlyMap<En
 }
 
 /** The route of reads of many. */
-export function multiGetRoutes({ entities, clock, bodyBytesMax }: RestDeps): readonly Route[] {
+export function multiGetRoutes({ entities, clock, bodyBytesMax }: EntityDeps): readonly Route[] {
   async function getMany(call: Call): Promise<Response> {
     const keys = requestedKeys(await readJsonObject(call.request, bodyBytesMax, clock));
     const outcomes = await entities.getMany(schemaIdOfCall(call), keys);

@@ -11,7 +11,7 @@ import type { AdminOperations } from "./admin_operations.ts";
 import type { Readiness } from "./health.ts";
 import type { Parameter, RequestBody, ResponseObject } from "./openapi_types.ts";
 import type { Answering } from "./reply.ts";
-import type { RequestStatistics } from "./statistics.ts";
+import type { RequestStatistics, StatisticsSink } from "./statistics.ts";
 import type { OperationName } from "./stats.ts";
 import type { UiAssets } from "./ui.ts";
 
@@ -47,6 +47,14 @@ export interface RestDeps {
   /** Aborted when the server shuts down: streams that would go on for ever end. */
   readonly stopping: AbortSignal;
 }
+
+/** What the routes of entities, and the app around them, are built from: all that a front thread has. */
+export type EntityDeps =
+  & Pick<
+    RestDeps,
+    "entities" | "authenticator" | "clock" | "random" | "log" | "metrics" | "bodyBytesMax" | "stopping"
+  >
+  & { readonly control: Pick<Control, "subscribe">; readonly statistics: StatisticsSink };
 
 /** One request on its way to its handler. */
 export interface Call extends Answering {

@@ -6,19 +6,26 @@ import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
 import { listRoutes } from "./list.ts";
 import { multiGetRoutes } from "./multi_get.ts";
-import type { RestDeps, Route } from "./route.ts";
+import type { EntityDeps, RestDeps, Route } from "./route.ts";
 import { schemaCheckRoutes } from "./schema_check.ts";
 import { schemaRoutes } from "./schemas.ts";
 import { sessionRoutes } from "./session.ts";
 import { watchRoutes } from "./watch.ts";
 
+/** The routes of entities: what a front thread answers by itself. `listings`: those that list, too. */
+export function createEntityRoutes(deps: EntityDeps, listings: boolean): readonly Route[] {
+  return [
+    ...entityRoutes(deps),
+    ...multiGetRoutes(deps),
+    ...watchRoutes(deps),
+    ...(listings ? listRoutes(deps) : []),
+  ];
+}
+
 /** All routes. */
 export function createRoutes(deps: RestDeps): readonly Route[] {
   const routes: readonly Route[] = [
-    ...entityRoutes(deps),
-    ...listRoutes(deps),
-    ...multiGetRoutes(deps),
-    ...watchRoutes(deps),
+    ...createEntityRoutes(deps, true),
     ...schemaRoutes(deps),
     ...schemaCheckRoutes(deps),
     ...sessionRoutes(deps),

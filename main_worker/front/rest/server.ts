@@ -15,7 +15,14 @@ export interface RestServer {
 }
 
 /** @throws {Deno.errors.AddrInUse} when the port is taken, and what Deno throws for a certificate that is no good. */
-export function serveRest(app: RestApp, address: Address, tls: TlsMaterial | undefined, log: Logger): RestServer {
+export function serveRest(
+  app: Pick<RestApp, "fetch">,
+  address: Address,
+  tls: TlsMaterial | undefined,
+  log: Logger,
+  /** Other threads listen at the same address. */
+  shared = false,
+): RestServer {
   const handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) =>
     app.fetch(request, { remoteAddr: info.remoteAddr.hostname });
   const listen = (port: number, certificate: TlsMaterial | undefined) =>
@@ -23,7 +30,8 @@ export function serveRest(app: RestApp, address: Address, tls: TlsMaterial | und
       hostname: listenHost(address),
       port,
       // With TLS a second listener takes over when the certificate is renewed.
-      ...(certificate ? { cert: certificate.certificate!, key: certificate.privateKey!, reusePort: true } : {}),
+      ...(certificate ? { cert: certificate.certificate!, key: certificate.privateKey! } : {}),
+      reusePort: shared || certificate !== undefined,
       onListen: () => {},
       onError: (error) => {
         log.error("connection_failed", { error });

@@ -41,14 +41,12 @@ class OperationWindow {
   totalCount = 0;
   totalErrors = 0;
 
-  add(slot: number, ms: number, isError: boolean): void {
-    this.counts[slot]!++;
-    this.latencies[slot * STEPS + stepOf(ms)]!++;
-    this.totalCount++;
-    if (isError) {
-      this.errors[slot]!++;
-      this.totalErrors++;
-    }
+  add(slot: number, step: number, count: number, errors: number): void {
+    this.counts[slot]! += count;
+    this.latencies[slot * STEPS + step]! += count;
+    this.totalCount += count;
+    this.errors[slot]! += errors;
+    this.totalErrors += errors;
   }
 
   clear(slot: number): void {
@@ -58,8 +56,82 @@ class OperationWindow {
   }
 }
 
-/** Rates and latencies of requests. Each thread of the front has one; {@linkcode RequestStatistics.record} is cheap enough for every request. */
-export class RequestStatistics {
+/** What requests and watches are counted by where they are answered. */
+export interface StatisticsSink {
+  begin(): number;
+  record(operation: OperationName, status: number, startedMs: number): void;
+  watchOpened(): void;
+  watchClosed(): void;
+  readonly active: number;
+  readonly watchers: number;
+}
+
+/** What a front thread has counted since it told it last. Latencies by their step on the scale, of those that there were. */
+export interface StatisticsDelta {
+  readonly operations: readonly (readonly [
+    OperationName,
+    { readonly errors: number; readonly steps: readonly (readonly [number, number])[] },
+  ])[];
+  /** Now, not since then. */
+  readonly active: number;
+  readonly watchers: number;
+}
+
+/** Counts on a front thread, for the {@linkcode RequestStatistics} on the main thread. */
+export class StatisticsRecorder implements StatisticsSink {
+  readonly #clock: Clock;
+  #counted = new Map<OperationName, { errors: number; steps: Map<number, number> }>();
+  #active = 0;
+  #watchers = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  begin(): number {
+    this.#active++;
+    return this.#clock.monotonic();
+  }
+
+  record(operation: OperationName, status: number, startedMs: number): void {
+    this.#active--;
+    let counted = this.#counted.get(operation);
+    if (counted === undefined) this.#counted.set(operation, counted = { errors: 0, steps: new Map() });
+    const step = stepOf(this.#clock.monotonic() - startedMs);
+    counted.steps.set(step, (counted.steps.get(step) ?? 0) + 1);
+    if (status >= 500) counted.errors++;
+  }
+
+  watchOpened(): void {
+    this.#watchers++;
+  }
+
+  watchClosed(): void {
+    this.#watchers--;
+  }
+
+  get active(): number {
+    return this.#active;
+  }
+
+  get watchers(): number {
+    return this.#watchers;
+  }
+
+  /** What was counted since the last call. */
+  drain(): StatisticsDelta {
+    const counted = this.#counted;
+    this.#counted = new Map();
+    return {
+      operations: [...counted].map(([name, { errors, steps }]) => [name, { errors, steps: [...steps] }]),
+      active: this.#active,
+      watchers: this.#watchers,
+    };
+  }
+}
+
+/** Rates and latencies of requests, its own and those of front threads; {@linkcode RequestStatistics.record} is cheap enough for every request. */
+export class RequestStatistics implements StatisticsSink {
   readonly #clock: Clock;
   /** Monotonic time of the construction, from which buckets are counted. */
   readonly #originMs: number;
@@ -68,6 +140,8 @@ export class RequestStatistics {
   #newest = 0;
   #active = 0;
   #watchers = 0;
+  /** What each front thread has open. */
+  readonly #threads = new Map<object, { active: number; watchers: number }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -87,7 +161,23 @@ export class RequestStatistics {
     let window = this.#windows.get(operation);
     if (window === undefined) this.#windows.set(operation, window = new OperationWindow());
     const bucket = this.#advance(nowMs);
-    window.add(bucket % STATISTICS_BUCKETS, nowMs - startedMs, status >= 500);
+    window.add(bucket % STATISTICS_BUCKETS, stepOf(nowMs - startedMs), 1, status >= 500 ? 1 : 0);
+  }
+
+  /** Adds what a front thread has counted. `from` tells the threads apart. */
+  absorb(from: object, { operations, active, watchers }: StatisticsDelta): void {
+    const bucket = this.#advance(this.#clock.monotonic()) % STATISTICS_BUCKETS;
+    for (const [operation, { errors, steps }] of operations) {
+      let window = this.#windows.get(operation);
+      if (window === undefined) this.#windows.set(operation, window = new OperationWindow());
+      let left = errors;
+      for (const [step, count] of steps) {
+        const here = Math.min(left, count);
+        left -= here;
+        window.add(bucket, step, count, here);
+      }
+    }
+    this.#threads.set(from, { active, watchers });
   }
 
   watchOpened(): void {
@@ -100,12 +190,12 @@ export class RequestStatistics {
 
   /** Requests that are being answered now. */
   get active(): number {
-    return this.#active;
+    return [...this.#threads.values()].reduce((sum, { active }) => sum + active, this.#active);
   }
 
   /** Watches that are open. */
   get watchers(): number {
-    return this.#watchers;
+    return [...this.#threads.values()].reduce((sum, { watchers }) => sum + watchers, this.#watchers);
   }
 
   /** The series up to now. */
@@ -125,8 +215,8 @@ export class RequestStatistics {
         OperationName,
         OperationSeries
       >,
-      active: this.#active,
-      watchers: this.#watchers,
+      active: this.active,
+      watchers: this.watchers,
     };
   }
 

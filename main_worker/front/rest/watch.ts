@@ -8,7 +8,7 @@ import { PREFIX_PARAMETER, SCHEMA_ID_PARAMETER } from "./components.ts";
 import { refuse } from "./errors.ts";
 import { queryPrefix } from "./query.ts";
 import { failed, reply } from "./reply.ts";
-import { type Call, principalOf, READ, type RestDeps, type Route, schemaIdOfCall } from "./route.ts";
+import { type Call, type EntityDeps, principalOf, READ, type Route, schemaIdOfCall } from "./route.ts";
 
 /** An event in the format of server-sent events. */
 export function formatEvent(event: WatchEvent): string {
@@ -33,7 +33,7 @@ const TIMER_MS_MAX = 24 * 60 * 60 * 1000;
 
 /** One open connection: moves events from the watch to the client as fast as the client takes them. */
 class EventStream {
-  readonly #deps: RestDeps;
+  readonly #deps: EntityDeps;
   readonly #call: Call;
   readonly #watch: Watch;
   readonly #events: AsyncIterator<WatchEvent>;
@@ -45,7 +45,7 @@ class EventStream {
   #expiryTimer: Timer | undefined;
   #ended = false;
 
-  constructor(deps: RestDeps, call: Call, watch: Watch) {
+  constructor(deps: EntityDeps, call: Call, watch: Watch) {
     this.#deps = deps;
     this.#call = call;
     this.#watch = watch;
@@ -131,7 +131,7 @@ class EventStream {
 }
 
 /** The route of watches. */
-export function watchRoutes(deps: RestDeps): readonly Route[] {
+export function watchRoutes(deps: EntityDeps): readonly Route[] {
   async function watch(call: Call): Promise<Response> {
     const prefix = queryPrefix(call.query);
     const after = lastEventId(call);
