@@ -242,7 +242,7 @@ export class DirectoryEntities implements Entities {
     const crowded = writers.length >= this.#bounds.writers ||
       this.#dirtyBytes + partition.dirtyBytes > this.#bounds.dirtyBytes / 2;
     this.#abandoned.add(index);
-    if (lock.found === undefined || writers.includes(writer) || crowded) await partition.checkpoint("at_once");
+    if (lock.found === undefined || writers.includes(writer) || crowded) await partition.claim();
     else {
       // Not the table's own sequence: a killed owner may have left that unsynced.
       await lock.write({ holder, writers: [...writers, writer], settled: lock.found.settled ?? 0 });

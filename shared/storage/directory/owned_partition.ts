@@ -264,6 +264,12 @@ export class OwnedPartition {
     this.#current = new DirtyMap();
   }
 
+  /** Checkpoints what was recovered, and makes this writer the only one that the lock file names. @throws {StorageError} */
+  claim(): Promise<void> {
+    this.#inherited = true;
+    return this.checkpoint("at_once");
+  }
+
   /** In steps; only the last one sets the applied sequence, so a crash in between repeats them all, to the same end. */
   async #writeFrozen(pace: Pace): Promise<void> {
     const frozen = this.#frozen!;
