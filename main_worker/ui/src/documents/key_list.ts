@@ -25,10 +25,10 @@ interface Page {
 }
 
 const FIRST_PAGE = 100;
-const NEXT_PAGE = 1_000;
-const PAGES_KEPT = 24;
+const NEXT_PAGE = 250;
+const PAGES_KEPT = 96;
 /** How close to the end of what is known the view may come before the next page is fetched. */
-const AHEAD = 600;
+const AHEAD = 400;
 
 export class KeyList {
   readonly #client: Client;
