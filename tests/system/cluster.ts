@@ -18,6 +18,7 @@ export class Program {
   readonly #child: Deno.ChildProcess;
   readonly #output: Promise<unknown>;
   #lines = "";
+  #over = false;
 
   constructor(name: string, entry: string, flags: readonly string[], env: Record<string, string> = {}) {
     this.name = name;
@@ -29,6 +30,7 @@ export class Program {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    this.#child.status.then(() => this.#over = true);
     this.#output = Promise.all([this.#read(this.#child.stdout), this.#read(this.#child.stderr)]);
   }
 
@@ -54,6 +56,11 @@ export class Program {
     }
   }
 
+  /** Whether it has ended. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   /** Its exit status, once it has ended and everything that it printed has been read. */
   async ended(): Promise<Deno.CommandStatus> {
     const status = await this.#child.status;
@@ -66,20 +73,28 @@ export class Program {
     await this.ended();
   }
 
-  /** Waits for a log event, and answers its line. @throws when the program ends without it. */
-  async event(name: string): Promise<Record<string, unknown>> {
-    let over = false;
-    this.#child.status.then(() => over = true);
+  /**
+   * Waits for a log event, and answers its line; `count`: for that many of them, and answers the last.
+   * @throws when the program ends without it.
+   */
+  async event(name: string, count = 1): Promise<Record<string, unknown>> {
     for (const until = Date.now() + READY_MS; Date.now() < until;) {
-      const ended = over;
-      for (const line of this.#lines.split("\n")) {
-        if (line.includes(`"event":"${name}"`)) return JSON.parse(line);
-      }
+      const ended = this.#over;
+      const line = this.#lines.split("\n").filter((line) => line.includes(`"event":"${name}"`))[count - 1];
+      // What is still being written ends without its brace.
+      if (line?.endsWith("}")) return JSON.parse(line);
       if (ended) break;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     throw new Error(`${this.name} did not say ${name}; it said:\n${this.#lines}`);
   }
+}
+
+/** A worker in `GET /admin/workers`. */
+export interface Member {
+  readonly worker_id: string;
+  readonly status: "Available" | "Unavailable";
+  readonly partitions: readonly number[];
 }
 
 /** How a cluster is started. */
@@ -138,17 +153,28 @@ export class Cluster {
     this.#grpcPort = Number(this.grpc.split(":").at(-1));
   }
 
-  startWorker(id: string): Program {
+  /** Starts a worker; `flags` are added to those of the cluster's workers, and win over them. */
+  startWorker(id: string, flags: readonly string[] = []): Program {
+    const worker = this.#worker(id, flags);
+    this.workers.set(id, worker);
+    return worker;
+  }
+
+  /** Starts a worker that the cluster doesn't count among its own: the caller ends it. */
+  startStranger(id: string, flags: readonly string[] = []): Program {
+    return this.#worker(id, flags);
+  }
+
+  #worker(id: string, flags: readonly string[]): Program {
     const { workerFlags = [] } = this.options;
-    const worker = new Program(id, "proc_worker/main.ts", [
+    return new Program(id, "proc_worker/main.ts", [
       `-worker-id=${id}`,
       `-main-addr=${this.grpc}`,
       "-grpc-addr=127.0.0.1:0",
       ...(workerFlags.some((flag) => flag.startsWith("-s3-endpoint")) ? [] : [`-shared-fs=${this.root}/db`]),
       ...workerFlags,
+      ...flags,
     ]);
-    this.workers.set(id, worker);
-    return worker;
   }
 
   /** Waits until every partition has an owner. */
@@ -170,6 +196,23 @@ export class Cluster {
   /** What all programs have printed. */
   get output(): string {
     return [this.main, ...this.workers.values()].map(({ name, output }) => `--- ${name}\n${output}`).join("\n");
+  }
+
+  /** The workers as the administration sees them. */
+  async members(): Promise<Member[]> {
+    const response = await this.fetch("/admin/workers");
+    return await response.json();
+  }
+
+  /** Waits until `holds` of the workers as the administration sees them. */
+  async until(what: string, holds: (members: readonly Member[]) => boolean): Promise<Member[]> {
+    let members: Member[] = [];
+    for (const until = Date.now() + READY_MS; Date.now() < until;) {
+      members = await this.members().catch(() => []);
+      if (holds(members)) return members;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Error(`not reached: ${what}; it is ${JSON.stringify(members)}\n${this.output}`);
   }
 
   /** A request with the admin key. */
