@@ -221,9 +221,10 @@ export class DirectoryEntities implements Entities {
   async #recover(index: number, lock: FileLock, table: PartitionTable): Promise<number> {
     const { clock, holder, report } = this.#parts;
     const writer = this.#log.writer;
-    // Without a readable content any writer's log may hold records of the partition: all of them are read.
+    // Without a readable content any writer's log may hold records of the partition: all of them are read. An empty
+    // file is a new store's, or somebody emptied it.
     const writers = lock.found?.writers ?? [...await this.#recovery.writers()].sort();
-    if (lock.found === undefined) {
+    if (lock.found === undefined && !lock.isEmpty) {
       report({ kind: "lock_content_damaged", partition: index, message: `${lock.path}: reading all logs` });
     }
     const logs = [];

@@ -1,7 +1,7 @@
 /** An exclusive lock on a lock file of the store, with the content that its holder keeps there. */
 import { StorageError } from "../store.ts";
 import { type Disk, DiskError, type LockFile } from "./disk.ts";
-import { decodeLockContent, encodeLockContent, type LockContent, NEW_CONTENT, SLOT_BYTES } from "./lock_content.ts";
+import { decodeLockContent, encodeLockContent, type LockContent, SLOT_BYTES } from "./lock_content.ts";
 
 const CONTENT_BYTES = 2 * SLOT_BYTES;
 
@@ -19,8 +19,10 @@ export class FileLock {
   private constructor(
     readonly path: string,
     file: LockFile,
-    /** What the file said when the lock was had; `undefined`: it was missing, or nothing in it was whole. */
+    /** What the file said when the lock was had; `undefined`: nothing in it was whole. */
     readonly found: LockContent | undefined,
+    /** Nobody ever wrote in the file, or somebody removed what was there. */
+    readonly isEmpty: boolean,
   ) {
     this.#file = file;
     this.#generation = found?.generation ?? 0;
@@ -28,10 +30,9 @@ export class FileLock {
 
   /** Tries to take the lock; makes the file durably when somebody removed it. @throws {DiskError} */
   static async tryLock(disk: Disk, path: string): Promise<FileLockOutcome> {
-    let created = false;
     let file = await disk.openLock(path);
     if (file === undefined) {
-      created = await createLockFile(disk, path);
+      await createLockFile(disk, path);
       await disk.syncDirectory(path.slice(0, path.lastIndexOf("/")));
       file = await disk.openLock(path);
       if (file === undefined) throw new DiskError("missing", `${path}: disappeared`);
@@ -43,8 +44,8 @@ export class FileLock {
         return { kind: "held", by: content?.holder || "another process" };
       }
       if (!await file.isCurrent()) throw new DiskError("busy", `${path}: somebody replaced the lock file`);
-      const found = created ? undefined : decodeLockContent(await file.read(CONTENT_BYTES));
-      return { kind: "locked", lock: new FileLock(path, file, found) };
+      const bytes = await file.read(CONTENT_BYTES);
+      return { kind: "locked", lock: new FileLock(path, file, decodeLockContent(bytes), bytes.length === 0) };
     } catch (error) {
       file.close();
       throw error;
@@ -107,9 +108,4 @@ export async function probeExclusion(disk: Disk, path: string): Promise<void> {
     "configuration",
     `the file system of ${path} let the file be locked twice; a store needs one where flock excludes (ext4, XFS, NFSv4)`,
   );
-}
-
-/** @see {@linkcode LockContent} of a lock that was given back with everything in the table. */
-export function cleanContent(settled: number | undefined): Omit<LockContent, "generation"> {
-  return { ...NEW_CONTENT, settled };
 }

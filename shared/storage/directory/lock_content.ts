@@ -18,8 +18,10 @@ export interface LockContent {
   readonly settled: number | undefined;
 }
 
-/** The content of an empty file: nobody ever took the lock. */
-export const NEW_CONTENT: LockContent = { generation: 0, holder: "", writers: [], settled: undefined };
+/** The content of a lock that was given back with everything in the table, and nothing more to say. */
+export function cleanContent(settled: number | undefined): Omit<LockContent, "generation"> {
+  return { holder: "", writers: [], settled };
+}
 
 /** The content as bytes, and where they go. */
 export function encodeLockContent(content: LockContent): { offset: number; bytes: Uint8Array } {
@@ -36,9 +38,8 @@ export function encodeLockContent(content: LockContent): { offset: number; bytes
   return { offset: generation % 2 * SLOT_BYTES, bytes };
 }
 
-/** The newest whole content, or `undefined` when there is something in the file but nothing whole. */
+/** The newest whole content, or `undefined` when nothing in the file is whole. */
 export function decodeLockContent(bytes: Uint8Array): LockContent | undefined {
-  if (bytes.length === 0) return NEW_CONTENT;
   const [first, second] = [decodeSlot(bytes.subarray(0, SLOT_BYTES)), decodeSlot(bytes.subarray(SLOT_BYTES))];
   if (first === undefined || second === undefined) return first ?? second;
   return first.generation > second.generation ? first : second;

@@ -5,7 +5,8 @@ import { type Listed, type ListQuery, StorageError } from "../store.ts";
 import { type DirectoryBounds } from "./bounds.ts";
 import { DirtyMap } from "./dirty_map.ts";
 import { HEAD_BYTES, type PartitionTable, schemaPrefixOf, type TableChange } from "./disk.ts";
-import { cleanContent, type FileLock } from "./file_lock.ts";
+import { type FileLock } from "./file_lock.ts";
+import { cleanContent } from "./lock_content.ts";
 import { type RecoveredPartition } from "./recovery.ts";
 import { runtimeError } from "./storage_errors.ts";
 

@@ -7,8 +7,9 @@ import { DEFAULT_BOUNDS, type DirectoryBounds } from "./bounds.ts";
 import { type Disk } from "./disk.ts";
 import { DirectoryEntities } from "./entities.ts";
 import { type ReportEvent } from "./events.ts";
-import { cleanContent, createLockFile, FileLock, probeExclusion } from "./file_lock.ts";
+import { createLockFile, FileLock, probeExclusion } from "./file_lock.ts";
 import { Layout } from "./layout.ts";
+import { cleanContent } from "./lock_content.ts";
 import {
   decodeManifest,
   encodeManifest,
