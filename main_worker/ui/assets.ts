@@ -19,6 +19,7 @@ export interface UiFacts {
   readonly version: string;
 }
 
+/** The files of the UI, by path. */
 export interface UiAssets {
   /**
    * The file at `path` (without the query), or `undefined` when the UI has no such page, so that the caller's own

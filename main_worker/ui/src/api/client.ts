@@ -1,7 +1,7 @@
 /** Calls to the REST interface: the credential in a header, errors as {@linkcode ApiError} or {@linkcode Unreachable}. */
 import { bareEtag, errorOf, Unreachable } from "./errors.ts";
 
-export interface RequestOptions {
+interface RequestOptions {
   readonly method?: string;
   readonly body?: BodyInit;
   readonly headers?: Readonly<Record<string, string>>;
@@ -23,7 +23,7 @@ export interface StoredDocument {
   readonly size: number;
 }
 
-export interface ClientEvents {
+interface ClientEvents {
   /** The server answered (also with an error). */
   reached(): void;
   /** The server did not answer. */
@@ -32,6 +32,10 @@ export interface ClientEvents {
   refused(): void;
 }
 
+/**
+ * What pages ask the server with.
+ * Every call throws {@linkcode ApiError} for a refusal and {@linkcode Unreachable} without an answer.
+ */
 export interface Client {
   /** @throws {ApiError} {Unreachable} */
   request(path: string, options?: RequestOptions): Promise<Response>;

@@ -3,6 +3,7 @@
  * Format: HTML Living Standard, section 9.2.6.
  */
 
+/** One event of a stream. */
 export interface StreamEvent {
   /** `message` when the stream names none. */
   readonly event: string;

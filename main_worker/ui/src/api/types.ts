@@ -2,6 +2,7 @@
 
 export type { OperationName, OperationSeries, Stats, Warning, WorkerJson } from "../../../front/rest/stats.ts";
 
+/** What a credential may do; `admin` includes the others. */
 export type Permission = "read" | "write" | "admin";
 
 /** `POST /api/login`. */
@@ -37,6 +38,7 @@ export interface EntityRow {
   readonly updated_at: string | null;
 }
 
+/** `GET /entities/{schema}`. */
 export interface EntityPage {
   readonly keys: readonly EntityRow[];
   readonly next_cursor: string | null;

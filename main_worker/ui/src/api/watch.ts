@@ -5,7 +5,7 @@ import { ApiError } from "./errors.ts";
 import { readEvents } from "./event_stream.ts";
 import type { WatchData } from "./types.ts";
 
-export interface WatchHandlers {
+interface WatchHandlers {
   /** Somebody wrote or deleted a document (this browser included). */
   changed(kind: "put" | "delete", data: WatchData): void;
   /** Events were lost: list again. */
@@ -30,6 +30,7 @@ export function watchSchema(client: Client, schema: string, handlers: WatchHandl
 async function run(client: Client, schema: string, handlers: WatchHandlers, stopped: AbortSignal): Promise<void> {
   let lastId: string | null = null;
   let delayMs = FIRST_RETRY_MS;
+  let interrupted = false;
   while (!stopped.aborted) {
     const visible = whileVisible(stopped);
     try {
@@ -38,6 +39,8 @@ async function run(client: Client, schema: string, handlers: WatchHandlers, stop
       const path = `/watch/${encodeURIComponent(schema)}`;
       const response = await client.request(path, { headers, signal: visible.signal, timeoutMs: null });
       handlers.live(true);
+      // Without an event seen there is nothing to resume after: what happened meanwhile must be listed.
+      if (interrupted && lastId === null) handlers.reset();
       delayMs = FIRST_RETRY_MS;
       for await (const { event, id, data } of readEvents(response)) {
         if (id) lastId = id;
@@ -55,8 +58,7 @@ async function run(client: Client, schema: string, handlers: WatchHandlers, stop
     if (stopped.aborted) return;
     handlers.live(false);
     await shown(stopped);
-    // Nothing has been seen yet, so there is nothing to resume after: what happened meanwhile must be listed.
-    if (lastId === null) handlers.reset();
+    interrupted = true;
     await new Promise((resolve) => setTimeout(resolve, delayMs));
     delayMs = Math.min(delayMs * 2, RETRY_MS_MAX);
   }

@@ -14,6 +14,7 @@ import { SessionStore } from "./session.ts";
 import { Theme } from "./theme.ts";
 import { Toasts } from "./toasts.ts";
 
+/** The parts of the running UI. */
 export interface App {
   readonly client: Client;
   /** Sends no credential of its own. */
@@ -49,6 +50,7 @@ async function askDevMode(client: Client): Promise<boolean> {
   }
 }
 
+/** Builds the parts. Once per tab: they listen to the window. */
 export function createApp(): App {
   const connection = new Connection();
   const router = new Router();
@@ -93,6 +95,7 @@ export function createApp(): App {
 }
 
 const AppContext = createContext<App | null>(null);
+/** Hands the parts to the components inside. */
 export const AppProvider = AppContext.Provider;
 
 /** The parts, inside a component. */

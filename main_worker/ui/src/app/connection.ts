@@ -7,6 +7,7 @@ import { computed, type ReadonlySignal, signal } from "@preact/signals";
 const FIRST_RETRY_MS = 500;
 const RETRY_MS_MAX = 3_000;
 
+/** Knows whether the server answers, and finds out when it does again. */
 export class Connection {
   readonly #lostAtMs = signal<number | null>(null);
   readonly #generation = signal(0);

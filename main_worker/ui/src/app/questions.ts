@@ -1,7 +1,7 @@
 /** Questions that must be answered before something goes on: "Discard your changes?" */
 import { type ReadonlySignal, signal } from "@preact/signals";
 
-export interface Question {
+interface Question {
   readonly title: string;
   readonly text: string;
   /** What the confirming button says: the verb. */
@@ -10,6 +10,7 @@ export interface Question {
   readonly danger?: boolean;
 }
 
+/** One question at a time, shown over the page. */
 export class Questions {
   readonly #pending = signal<{ question: Question; answer(yes: boolean): void } | null>(null);
   readonly pending: ReadonlySignal<{ question: Question; answer(yes: boolean): void } | null> = this.#pending;

@@ -2,9 +2,12 @@
 /** The address bar: pages are paths, what is open on a page is in the query, so deep links and the back button work. */
 import { type ReadonlySignal, signal } from "@preact/signals";
 
+/** First segments of the paths. */
 export const PAGES = ["overview", "documents", "schemas", "keys", "operations", "signin"] as const;
+/** One of {@linkcode PAGES}. */
 export type Page = typeof PAGES[number];
 
+/** What the address bar says. */
 export interface Route {
   /** `null`: the root, which leads to the first page that the credential may see. */
   readonly page: Page | null;
@@ -26,8 +29,9 @@ export function parseRoute(pathname: string, search: string): Route {
 }
 
 /** Asked before the user leaves; `false` stays. */
-export type LeaveGuard = (to: Route) => Promise<boolean>;
+type LeaveGuard = (to: Route) => Promise<boolean>;
 
+/** The address bar, links and the back button. Once per tab: it listens to the window. */
 export class Router {
   readonly #route = signal<Route>(parseRoute(location.pathname, location.search));
   readonly route: ReadonlySignal<Route> = this.#route;

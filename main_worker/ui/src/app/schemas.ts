@@ -3,6 +3,7 @@ import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Client } from "../api/client.ts";
 import type { SchemaCount } from "../api/types.ts";
 
+/** A schema as lists show it. */
 export interface SchemaSummary {
   readonly id: string;
   /** `null`: the store cannot count. */
@@ -11,6 +12,7 @@ export interface SchemaSummary {
   readonly hasTemplate: boolean;
 }
 
+/** The list of schemas that all pages share. */
 export class SchemaDirectory {
   readonly #client: Client;
   readonly #list = signal<readonly SchemaSummary[] | null>(null);

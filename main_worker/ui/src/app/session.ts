@@ -2,7 +2,7 @@
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { Login, Me, Permission } from "../api/types.ts";
 
-export interface Session {
+interface Session {
   readonly token: string;
   readonly clientId: string;
   readonly permissions: readonly Permission[];
@@ -14,6 +14,7 @@ export interface Session {
 
 const STORAGE_KEY = "deltadb.session";
 
+/** The session of this tab. */
 export class SessionStore {
   readonly #session = signal<Session | null>(null);
   readonly #storage: Storage;

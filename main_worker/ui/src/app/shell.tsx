@@ -46,6 +46,7 @@ function places(app: App): readonly Place[] {
   return PLACES.filter(({ needs }) => app.session.may(needs));
 }
 
+/** The window: the sign-in page, or the frame with the page that the address names. */
 export function Shell() {
   const app = useApp();
   const { page, query } = app.router.route.value;

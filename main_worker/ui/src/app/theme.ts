@@ -2,10 +2,11 @@
 /** Light or dark: what the system says, until somebody chooses. `../theme.ts` applies the choice before the first paint. */
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 
-export type ThemeChoice = "light" | "dark";
+type ThemeChoice = "light" | "dark";
 
 const STORAGE_KEY = "deltadb.theme";
 
+/** The colours of this browser. Once per tab: it listens to the system. */
 export class Theme {
   readonly #chosen = signal<ThemeChoice | null>(null);
   readonly #systemDark = signal(false);

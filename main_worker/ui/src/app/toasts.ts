@@ -1,7 +1,7 @@
 /** Short messages at the edge of the screen: what has just happened, and a way to take it back. */
 import { type ReadonlySignal, signal } from "@preact/signals";
 
-export interface Toast {
+interface Toast {
   readonly id: number;
   readonly kind: "done" | "failed" | "note";
   readonly text: string;
@@ -12,6 +12,7 @@ const VISIBLE_MAX = 4;
 const LIFE_MS = 5_000;
 const LIFE_WITH_ACTION_MS = 12_000;
 
+/** The messages that are on the screen now; each leaves by itself. */
 export class Toasts {
   readonly #list = signal<readonly Toast[]>([]);
   readonly list: ReadonlySignal<readonly Toast[]> = this.#list;

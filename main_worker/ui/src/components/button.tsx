@@ -6,7 +6,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons.tsx";
 
-export interface ButtonProps {
+interface ButtonProps {
   readonly children: ComponentChildren;
   readonly kind?: "primary" | "plain" | "ghost" | "danger";
   readonly icon?: IconName;
@@ -19,6 +19,7 @@ export interface ButtonProps {
   readonly onClick?: () => void;
 }
 
+/** A button with words. */
 export function Button({ children, kind = "plain", icon, type = "button", busy, disabled, ...rest }: ButtonProps) {
   return (
     <button
@@ -34,7 +35,7 @@ export function Button({ children, kind = "plain", icon, type = "button", busy, 
   );
 }
 
-export interface IconButtonProps {
+interface IconButtonProps {
   readonly icon: IconName;
   /** What it does, for the tooltip and for screen readers. */
   readonly label: string;
@@ -43,6 +44,7 @@ export interface IconButtonProps {
   readonly onClick: () => void;
 }
 
+/** A button with a picture only. */
 export function IconButton({ icon, label, pressed, disabled, onClick }: IconButtonProps) {
   return (
     <button

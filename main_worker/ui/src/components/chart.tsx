@@ -7,7 +7,7 @@ import type { AlignedData, default as UPlot, Options } from "uplot";
 import { useApp } from "../app/app.ts";
 import { clock } from "../format/time.ts";
 
-export interface ChartSeries {
+interface ChartSeries {
   readonly label: string;
   /** Name of a CSS variable that holds the colour. */
   readonly color: string;
@@ -15,7 +15,7 @@ export interface ChartSeries {
   readonly dashed?: boolean;
 }
 
-export interface ChartProps {
+interface ChartProps {
   /** What the chart shows, for screen readers: with its latest figures. */
   readonly summary: string;
   /** Seconds since the epoch. */
@@ -29,6 +29,7 @@ const HEIGHT = 180;
 /** A chart shows at least this much time, so that it does not stretch while the first figures come in. */
 const SPAN_S_MIN = 120;
 
+/** Lines over time, with the figures under the pointer. */
 export function Chart({ summary, times, series, format, height = HEIGHT }: ChartProps) {
   const { theme } = useApp();
   const host = useRef<HTMLDivElement>(null);

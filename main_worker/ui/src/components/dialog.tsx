@@ -7,7 +7,7 @@ import { useEffect, useId, useRef } from "preact/hooks";
 import { useApp } from "../app/app.ts";
 import { Button, IconButton } from "./button.tsx";
 
-export interface DialogProps {
+interface DialogProps {
   readonly title: string;
   readonly children: ComponentChildren;
   /** Escape and the cross; `undefined`: must be ended by one of its buttons. */
@@ -15,6 +15,7 @@ export interface DialogProps {
   readonly wide?: boolean;
 }
 
+/** A window over the page, open for as long as it exists. */
 export function Dialog({ title, children, onClose, wide }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();

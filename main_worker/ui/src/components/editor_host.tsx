@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { JsonEditor } from "../editor/json_editor.ts";
 import { Problem, Skeleton } from "./states.tsx";
 
-export interface EditorHostProps {
+interface EditorHostProps {
   readonly label: string;
   /** Text to start with; later changes go through the handle. */
   readonly text: string;
@@ -18,6 +18,7 @@ export interface EditorHostProps {
   readonly onReady?: (editor: JsonEditor) => void;
 }
 
+/** The editor; skeleton lines until it has been fetched. */
 export function EditorHost(props: EditorHostProps) {
   const host = useRef<HTMLDivElement>(null);
   const latest = useRef(props);

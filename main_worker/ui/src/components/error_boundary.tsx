@@ -9,6 +9,7 @@ interface State {
   readonly failed: boolean;
 }
 
+/** Shows a way out in place of children that threw. */
 export class ErrorBoundary extends Component<{ children: ComponentChildren }, State> {
   override state: State = { failed: false };
 

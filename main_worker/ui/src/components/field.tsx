@@ -5,7 +5,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
-export interface FieldProps {
+interface FieldProps {
   readonly label: string;
   readonly value: string;
   readonly onInput: (value: string) => void;
@@ -20,6 +20,7 @@ export interface FieldProps {
   readonly maxLength?: number;
 }
 
+/** A line of text. */
 export function Field({ label, value, onInput, hint, error, type = "text", mono, autofocus, ...rest }: FieldProps) {
   const id = useId();
   const input = useRef<HTMLInputElement>(null);
@@ -49,7 +50,7 @@ export function Field({ label, value, onInput, hint, error, type = "text", mono,
   );
 }
 
-export interface ChoiceProps<T extends string> {
+interface ChoiceProps<T extends string> {
   readonly label: string;
   readonly value: T;
   readonly options: readonly (readonly [value: T, label: string])[];
@@ -57,6 +58,7 @@ export interface ChoiceProps<T extends string> {
   readonly hint?: string;
 }
 
+/** One of a few. */
 export function Choice<T extends string>({ label, value, options, onChange, hint }: ChoiceProps<T>) {
   const id = useId();
   return (
@@ -76,13 +78,14 @@ export function Choice<T extends string>({ label, value, options, onChange, hint
   );
 }
 
-export interface CheckProps {
+interface CheckProps {
   readonly label: string;
   readonly hint?: string;
   readonly checked: boolean;
   readonly onChange: (checked: boolean) => void;
 }
 
+/** Yes or no. */
 export function Check({ label, hint, checked, onChange }: CheckProps) {
   const id = useId();
   return (

@@ -33,6 +33,7 @@ const SHAPES = {
   undo: "M7 4 3.5 7.5 7 11M3.5 7.5h8.3a4.3 4.3 0 0 1 0 8.6H7",
 } as const;
 
+/** A picture that there is. */
 export type IconName = keyof typeof SHAPES;
 
 /** Hidden from screen readers: the button that holds it says what it does. */

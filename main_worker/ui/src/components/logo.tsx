@@ -2,6 +2,7 @@
 /** @jsxImportSource preact */
 /** The mark of the product. */
 
+/** A delta with something kept inside. */
 export function Logo() {
   return (
     <svg class="logo" width="26" height="26" viewBox="0 0 32 32" aria-hidden="true" focusable="false">

@@ -5,6 +5,7 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons.tsx";
 
+/** An action in a menu. */
 export interface MenuItem {
   readonly label: string;
   readonly icon: IconName;
@@ -12,6 +13,7 @@ export interface MenuItem {
   readonly run: () => void;
 }
 
+/** The button with three dots and its list. */
 export function Menu({ label, items }: { label: string; items: readonly MenuItem[] }) {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);

@@ -17,12 +17,13 @@ export function Skeleton({ lines = 3, label = "Loading" }: { lines?: number; lab
   );
 }
 
-export interface EmptyProps {
+interface EmptyProps {
   readonly icon: IconName;
   readonly title: string;
   readonly children?: ComponentChildren;
 }
 
+/** Nothing is there yet: what belongs here and how it gets here. */
 export function Empty({ icon, title, children }: EmptyProps) {
   return (
     <div class="empty">
@@ -53,7 +54,7 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
-export interface NoteProps {
+interface NoteProps {
   readonly kind?: "info" | "warn" | "danger" | "ok";
   readonly children: ComponentChildren;
 }

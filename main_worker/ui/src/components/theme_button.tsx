@@ -4,6 +4,7 @@
 import { useApp } from "../app/app.ts";
 import { IconButton } from "./button.tsx";
 
+/** Shows the colours that it leads to. */
 export function ThemeButton() {
   const { theme } = useApp();
   const dark = theme.current.value === "dark";

@@ -5,6 +5,7 @@
 import { useApp } from "../app/app.ts";
 import { ago, fullTime } from "../format/time.ts";
 
+/** Keeps itself current. */
 export function Ago({ ms }: { ms: number }) {
   const { nowMs } = useApp();
   return <time dateTime={new Date(ms).toISOString()} title={fullTime(ms)}>{ago(ms, nowMs.value)}</time>;

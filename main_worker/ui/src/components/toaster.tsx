@@ -5,6 +5,7 @@
 import { useApp } from "../app/app.ts";
 import { Icon } from "./icons.tsx";
 
+/** The place of the toasts, once per window. */
 export function Toaster() {
   const { toasts } = useApp();
   return (

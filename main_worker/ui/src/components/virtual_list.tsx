@@ -8,7 +8,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-export interface VirtualListProps {
+interface VirtualListProps {
   readonly label: string;
   readonly rows: number;
   /** Pixels. */
@@ -27,6 +27,7 @@ const OVERSCAN = 8;
 /** Browsers stop placing things beyond some 17 million pixels; taller lists scroll in larger steps. */
 const HEIGHT_MAX = 8_000_000;
 
+/** The list box. */
 export function VirtualList(props: VirtualListProps) {
   const { rows, rowHeight, selected, onVisible } = props;
   const box = useRef<HTMLDivElement>(null);

@@ -10,7 +10,7 @@ import { Note } from "../components/states.tsx";
 import { formatJson } from "../format/json_text.ts";
 import { moment } from "../format/time.ts";
 
-export interface ConflictProps {
+interface ConflictProps {
   /** The version on the server; `null`: it was deleted. */
   readonly theirs: StoredDocument | null;
   readonly mine: string;
@@ -23,6 +23,7 @@ export interface ConflictProps {
   readonly onBack: (text: string) => void;
 }
 
+/** Both sides, and the decision. */
 export function Conflict({ theirs, mine, busy, onTakeTheirs, onSaveMine, onBack }: ConflictProps) {
   const { nowMs } = useApp();
   const host = useRef<HTMLDivElement>(null);

@@ -35,7 +35,7 @@ function baseOf(stored: StoredDocument): Base {
   return { ...stored, compact, shown: compact ? formatJson(stored.text) : stored.text.replace(/\r\n?/g, "\n") };
 }
 
-export interface DocumentPaneProps {
+interface DocumentPaneProps {
   readonly schema: string;
   readonly documentKey: string;
   readonly feed: Feed;
@@ -47,6 +47,7 @@ type State =
   | { readonly kind: "failed"; readonly error: unknown }
   | { readonly kind: "open"; readonly base: Base };
 
+/** The document at a key; says so when there is none. */
 export function DocumentPane({ schema, documentKey, feed }: DocumentPaneProps) {
   const app = useApp();
   const [state, setState] = useState<State>({ kind: "loading" });

@@ -11,6 +11,7 @@ import { KeyPane } from "./key_pane.tsx";
 import { NewDocument } from "./new_document.tsx";
 import { SchemaPane } from "./schema_pane.tsx";
 
+/** The page at `/documents?schema=…&key=…`. */
 export function DocumentsPage() {
   const app = useApp();
   const { query } = app.router.route.value;

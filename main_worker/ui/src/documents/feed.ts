@@ -4,8 +4,9 @@ import type { Client } from "../api/client.ts";
 import type { WatchData } from "../api/types.ts";
 import { watchSchema } from "../api/watch.ts";
 
-export type FeedListener = (kind: "put" | "delete", data: WatchData) => void;
+type FeedListener = (kind: "put" | "delete", data: WatchData) => void;
 
+/** The watch of one schema, for several listeners. */
 export class Feed {
   readonly #listeners = new Set<FeedListener>();
   readonly #live = signal(false);

@@ -30,6 +30,7 @@ const PAGES_KEPT = 96;
 /** How close to the end of what is known the view may come before the next page is fetched. */
 const AHEAD = 400;
 
+/** The keys of one schema that start with one prefix. */
 export class KeyList {
   readonly #client: Client;
   readonly #schema: string;

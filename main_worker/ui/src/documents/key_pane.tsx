@@ -17,13 +17,14 @@ const ROW_HEIGHT = 46;
 const SEARCH_DELAY_MS = 150;
 const FRESH_MS = 2_500;
 
-export interface KeyPaneProps {
+interface KeyPaneProps {
   readonly schema: string;
   readonly selectedKey: string | undefined;
   readonly prefix: string;
   readonly feed: Feed;
 }
 
+/** The pane in the middle. */
 export function KeyPane({ schema, selectedKey, prefix, feed }: KeyPaneProps) {
   const app = useApp();
   const list = useKeyList(schema, prefix, feed);

@@ -19,6 +19,7 @@ import { Violations } from "./violations.tsx";
 
 const EXAMPLE = '{\n  "title": "Hello",\n  "tags": ["first", "try"]\n}';
 
+/** The form. Without `schema` it asks for one. */
 export function NewDocument({ schema, presetKey }: { schema: string | undefined; presetKey: string }) {
   const app = useApp();
   const [schemaId, setSchemaId] = useState(schema ?? "");

@@ -12,6 +12,7 @@ import { count, shortCount } from "../format/numbers.ts";
 /** From this many schemas on, a filter helps. */
 const FILTER_FROM = 12;
 
+/** The pane on the left. */
 export function SchemaPane({ schemas, selected }: { schemas: readonly SchemaSummary[]; selected: string | undefined }) {
   const { session } = useApp();
   const [filter, setFilter] = useState("");

@@ -6,6 +6,7 @@ import type { Violation } from "../api/types.ts";
 import { sentence } from "../api/errors.ts";
 import { counted } from "../format/numbers.ts";
 
+/** The list under the editor; nothing when there is none. */
 export function Violations({ list, onReveal }: { list: readonly Violation[]; onReveal: (path: string) => void }) {
   if (list.length === 0) return null;
   return (

@@ -36,7 +36,7 @@ import { schemaCompletion } from "./completion.ts";
 import type { Json } from "./json_schema.ts";
 import { rangeOfPointer } from "./pointer.ts";
 
-export interface JsonEditorOptions {
+interface JsonEditorOptions {
   readonly parent: HTMLElement;
   readonly text: string;
   /** For screen readers. */
@@ -48,6 +48,7 @@ export interface JsonEditorOptions {
   readonly placeholder?: string;
 }
 
+/** An open editor. */
 export interface JsonEditor {
   text(): string;
   /** Replaces the whole text; `undoable` keeps it in the editor's history. */
@@ -281,7 +282,7 @@ export function createJsonEditor(options: JsonEditorOptions): JsonEditor {
   };
 }
 
-export interface MergeOptions {
+interface MergeOptions {
   readonly parent: HTMLElement;
   readonly theirs: string;
   readonly mine: string;

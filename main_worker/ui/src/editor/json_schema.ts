@@ -1,8 +1,10 @@
 /** What a JSON Schema allows at a place of a document: for completion. It proposes; the server judges. */
 
+/** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 type Schema = { readonly [keyword: string]: Json };
 
+/** A property that an object may have. */
 export interface PropertyProposal {
   readonly name: string;
   readonly type: string;
@@ -12,7 +14,7 @@ export interface PropertyProposal {
   readonly starter: string;
 }
 
-export interface ValueProposal {
+interface ValueProposal {
   /** JSON text. */
   readonly text: string;
   readonly description: string;
@@ -68,7 +70,7 @@ function step(root: Json, schemas: readonly Schema[], token: string | number): S
 }
 
 /** All schemas that apply at a path. */
-export function schemasAt(root: Json, path: readonly (string | number)[]): Schema[] {
+function schemasAt(root: Json, path: readonly (string | number)[]): Schema[] {
   let schemas = spread(root, root);
   for (const token of path) schemas = step(root, schemas, token);
   return schemas;

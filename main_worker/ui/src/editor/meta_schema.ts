@@ -7,6 +7,7 @@ const nestedList: Json = { type: "array", items: { $ref: "#" } };
 const text = (description: string): Json => ({ type: "string", description });
 const number = (description: string): Json => ({ type: "number", description });
 
+/** A schema of schemas; not a judge of them. */
 export const META_SCHEMA: Json = {
   type: "object",
   properties: {

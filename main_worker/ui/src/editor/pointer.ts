@@ -2,7 +2,7 @@
 import type { Tree } from "@lezer/common";
 import type { SyntaxNode } from "@lezer/common";
 
-export interface Range {
+interface Range {
   readonly from: number;
   readonly to: number;
 }

@@ -12,6 +12,7 @@ import { day, fullTime, until } from "../format/time.ts";
 import { NewKeyDialog } from "./new_key_dialog.tsx";
 import { SecretDialog } from "./secret_dialog.tsx";
 
+/** The page at `/keys`; with `?new` the form is open. */
 export function KeysPage() {
   const app = useApp();
   const [keys, setKeys] = useState<readonly ApiKeyJson[] | null>(null);

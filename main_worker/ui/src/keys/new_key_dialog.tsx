@@ -26,11 +26,12 @@ const EXPIRIES = [
 ] as const;
 type Expiry = typeof EXPIRIES[number][0];
 
-export interface NewKeyDialogProps {
+interface NewKeyDialogProps {
   readonly onClose: () => void;
   readonly onCreated: (key: NewApiKeyJson) => void;
 }
 
+/** The form of a new key. */
 export function NewKeyDialog({ onClose, onCreated }: NewKeyDialogProps) {
   const app = useApp();
   const [name, setName] = useState("");

@@ -7,6 +7,7 @@ import { Button, CopyButton } from "../components/button.tsx";
 import { Dialog } from "../components/dialog.tsx";
 import { Note } from "../components/states.tsx";
 
+/** Ends only by its button, so that no stray key press loses the secret. */
 export function SecretDialog({ apiKey, onClose }: { apiKey: NewApiKeyJson; onClose: () => void }) {
   return (
     <Dialog title={`The key of ${apiKey.name}`} wide>

@@ -29,7 +29,7 @@ type State =
   | { readonly kind: "failed"; readonly message: string };
 
 /** deltadatabase-2026-11-24-2205.ndjson, by the clock of the viewer. */
-export function backupName(now: Date): string {
+function backupName(now: Date): string {
   const two = (value: number) => String(value).padStart(2, "0");
   const date = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
   return `deltadatabase-${date}-${two(now.getHours())}${two(now.getMinutes())}.ndjson`;
@@ -66,6 +66,7 @@ async function openWriter(name: string): Promise<FileWriter> {
   return await handle.createWritable();
 }
 
+/** The card with the download. */
 export function BackupCard() {
   const { client } = useApp();
   const [state, setState] = useState<State>({ kind: "idle" });

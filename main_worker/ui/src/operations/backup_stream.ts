@@ -2,6 +2,7 @@
 
 const TAIL_BYTES = 4_096;
 
+/** Keeps the size and the end of what has passed. */
 export class BackupWatcher {
   #bytes = 0;
   #tail = new Uint8Array(0);

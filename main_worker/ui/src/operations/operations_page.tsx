@@ -12,6 +12,7 @@ import { BackupCard } from "./backup_card.tsx";
 import { RestoreCard } from "./restore_card.tsx";
 import { RewrapCard } from "./rewrap_card.tsx";
 
+/** The page at `/operations`. */
 export function OperationsPage() {
   const { client, connection } = useApp();
   const [stats, setStats] = useState<Stats | null>(null);

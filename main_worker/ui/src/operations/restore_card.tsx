@@ -17,7 +17,7 @@ type State =
   | { readonly kind: "failed"; readonly message: string; readonly line: RestoreLine | null };
 
 /** What has been restored, in words. */
-export function restored(line: RestoreLine): string {
+function restored(line: RestoreLine): string {
   const skipped = (line.entities_skipped ?? 0) + (line.templates_skipped ?? 0) + (line.api_keys_skipped ?? 0);
   const parts = [
     counted(line.entities ?? 0, "document"),
@@ -27,6 +27,7 @@ export function restored(line: RestoreLine): string {
   return `${parts.join(", ")}${skipped > 0 ? `; ${count(skipped)} were there already and left alone` : ""}`;
 }
 
+/** The card with the upload. */
 export function RestoreCard() {
   const app = useApp();
   const [file, setFile] = useState<File | null>(null);

@@ -18,6 +18,7 @@ export interface RestoreLine {
   readonly code?: string;
 }
 
+/** How far an upload is, both ways. */
 export interface RestoreProgress {
   readonly sentBytes: number;
   readonly line: RestoreLine | null;

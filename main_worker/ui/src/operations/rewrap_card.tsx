@@ -13,6 +13,7 @@ import { fullTime } from "../format/time.ts";
 
 const POLL_MS = 1_000;
 
+/** The card of the re-encryption. `keyId`: the key under which everything is to be. */
 export function RewrapCard({ keyId }: { keyId: string | undefined }) {
   const { client, connection } = useApp();
   const [progress, setProgress] = useState<RewrapProgress | null>(null);

@@ -74,7 +74,7 @@ export function busiest(requests: RequestSeries): OperationName {
 /** A worker that has not been heard of for this long is shown as silent, before the server takes it out. */
 const SILENT_MS = 3_200;
 
-export type WorkerState = "available" | "silent" | "unavailable";
+type WorkerState = "available" | "silent" | "unavailable";
 
 /** State of a worker by what the server says and how long ago it was heard of. */
 export function workerState(worker: WorkerJson, serverNow: number): WorkerState {

@@ -6,6 +6,7 @@ import { OPERATIONS, type RequestSeries } from "../../../front/rest/stats.ts";
 import { count, latency, rate, shortCount } from "../format/numbers.ts";
 import { OPERATION_NAMES, recent } from "./figures.ts";
 
+/** One row for each operation that was called since the start. */
 export function OperationTable({ requests }: { requests: RequestSeries }) {
   const used = OPERATIONS.filter((name) => requests.operations[name].total.count > 0);
   return (

@@ -52,6 +52,7 @@ function useStats(): { stats: Stats | null; error: unknown } {
   return { stats, error };
 }
 
+/** The page at `/overview`. */
 export function OverviewPage() {
   const { schemas, connection } = useApp();
   const { stats, error } = useStats();

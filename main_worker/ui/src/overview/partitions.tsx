@@ -6,6 +6,7 @@ import type { Stats } from "../api/types.ts";
 import { counted } from "../format/numbers.ts";
 import { workerColours } from "./figures.ts";
 
+/** The strip and its legend. */
 export function Partitions({ stats }: { stats: Stats }) {
   const { owners, moving, none, count } = stats.partitions;
   const colours = workerColours(stats);

@@ -10,6 +10,7 @@ import { counted } from "../format/numbers.ts";
 import { moment } from "../format/time.ts";
 import { allWarnings } from "./figures.ts";
 
+/** The warnings, the gravest first. */
 export function WarningList({ stats }: { stats: Stats }) {
   const { nowMs } = useApp();
   // Dev mode has a banner of its own on every page.

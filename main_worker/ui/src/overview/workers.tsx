@@ -9,6 +9,7 @@ import { workerColours, workerState } from "./figures.ts";
 
 const WORDS = { available: "available", silent: "silent", unavailable: "unavailable" } as const;
 
+/** One entry for each worker; without any, how to start one. */
 export function Workers({ stats }: { stats: Stats }) {
   const colours = workerColours(stats);
   const now = Date.parse(stats.now);

@@ -8,6 +8,7 @@ import { href } from "../app/router.ts";
 import { Note } from "../components/states.tsx";
 import { count, counted } from "../format/numbers.ts";
 
+/** The result in a sentence, with links to the documents that would fail. */
 export function CheckResult({ schema, check }: { schema: string; check: SchemaCheck }) {
   if (check.checked === 0) {
     return (

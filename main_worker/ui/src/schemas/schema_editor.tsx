@@ -24,7 +24,7 @@ import { CheckResult } from "./check_result.tsx";
 /** A check reads every document of the schema. */
 const CHECK_MS_MAX = 10 * 60_000;
 
-export interface SchemaEditorProps {
+interface SchemaEditorProps {
   /** `undefined`: a new one, whose name is asked for. */
   readonly id: string | undefined;
   readonly text: string;
@@ -33,6 +33,7 @@ export interface SchemaEditorProps {
   readonly stored: boolean;
 }
 
+/** The pane on the right of the schemas page. */
 export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEditorProps) {
   const app = useApp();
   const writable = app.session.may("write");

@@ -11,6 +11,7 @@ import { Empty, Problem, Skeleton } from "../components/states.tsx";
 import { counted } from "../format/numbers.ts";
 import { SchemaEditor } from "./schema_editor.tsx";
 
+/** The page at `/schemas?id=…`. */
 export function SchemasPage() {
   const app = useApp();
   const { id, new: isNew } = app.router.route.value.query;

@@ -6,6 +6,7 @@ import { Button } from "../components/button.tsx";
 import { Dialog } from "../components/dialog.tsx";
 import { SignInForm } from "./signin_form.tsx";
 
+/** Nothing while the session holds. */
 export function SignInAgain() {
   const { session, connection, router } = useApp();
   const leave = () => {

@@ -9,6 +9,7 @@ import { Button } from "../components/button.tsx";
 import { Field } from "../components/field.tsx";
 import { Note } from "../components/states.tsx";
 
+/** `onDone`: called when the session has begun. */
 export function SignInForm({ onDone }: { onDone?: () => void }) {
   const app = useApp();
   const [key, setKey] = useState("");

@@ -7,6 +7,7 @@ import { Note } from "../components/states.tsx";
 import { ThemeButton } from "../components/theme_button.tsx";
 import { SignInForm } from "./signin_form.tsx";
 
+/** The page at `/signin`; leads on to `?next=…`. */
 export function SignInPage() {
   const { connection } = useApp();
   return (
