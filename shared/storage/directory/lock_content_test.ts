@@ -1,0 +1,63 @@
+/** The content of lock files: comes back, and a torn write leaves the one before. */
+import assert from "assert";
+import fc from "fast-check";
+import { decodeLockContent, encodeLockContent, type LockContent, SLOT_BYTES } from "./lock_content.ts";
+
+const content = fc.record({
+  generation: fc.nat(),
+  holder: fc.string({ maxLength: 200, unit: "binary" }),
+  writers: fc.array(fc.stringMatching(/^[0-9a-f]{32}$/), { maxLength: 17 }),
+  settled: fc.option(fc.maxSafeNat(), { nil: undefined }),
+}, { noNullPrototype: true });
+
+function write(file: Uint8Array, change: LockContent, length = SLOT_BYTES): Uint8Array {
+  const { offset, bytes } = encodeLockContent(change);
+  const written = new Uint8Array(Math.max(file.length, offset + length));
+  written.set(file);
+  written.set(bytes.subarray(0, length), offset);
+  return written;
+}
+
+Deno.test("the newest content of a lock file is read", () => {
+  fc.assert(fc.property(fc.array(content, { minLength: 1, maxLength: 5 }), (changes) => {
+    let file = new Uint8Array(0) as Uint8Array;
+    changes.forEach((change, index) => file = write(file, { ...change, generation: index + 1 }));
+    assert.deepEqual(decodeLockContent(file), { ...changes.at(-1), generation: changes.length });
+  }));
+});
+
+Deno.test("a write that is torn anywhere leaves the content before it, or is whole", () => {
+  const names = (count: number) => Array.from({ length: count }, (_, index) => `${index}`.padStart(32, "0"));
+  const before: LockContent = { generation: 6, holder: "x", writers: names(16), settled: 12 };
+  const earlier: LockContent = { generation: 5, holder: "y", writers: names(2), settled: 9 };
+  const after: LockContent = { generation: 7, holder: "z", writers: names(1), settled: 20 };
+  const file = write(write(new Uint8Array(0), earlier), before);
+  const seen = new Set<number | undefined>();
+  for (let length = 0; length <= SLOT_BYTES; length++) {
+    const found = decodeLockContent(write(file, after, length));
+    assert.ok(found !== undefined);
+    assert.deepEqual(found, found.generation === 6 ? before : after);
+    seen.add(found.generation);
+  }
+  assert.deepEqual(seen, new Set([6, 7]));
+});
+
+Deno.test("a file with nothing whole in it says nothing", () => {
+  assert.equal(decodeLockContent(new Uint8Array(0)), undefined);
+  const first = write(new Uint8Array(0), { generation: 1, holder: "h", writers: [], settled: undefined });
+  for (let at = SLOT_BYTES; at < SLOT_BYTES + 60; at++) {
+    const damaged = first.slice();
+    damaged[at]! ^= 0x04;
+    assert.equal(decodeLockContent(damaged), undefined);
+  }
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+    assert.equal(decodeLockContent(bytes), undefined);
+  }));
+});
+
+Deno.test("a holder's line that is too long is shortened", () => {
+  const found = decodeLockContent(
+    write(new Uint8Array(0), { generation: 1, holder: "ä".repeat(5_000), writers: [], settled: 1 }),
+  );
+  assert.equal(found!.holder.length, 500);
+});
