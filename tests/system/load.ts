@@ -2,8 +2,7 @@
  * Load over REST whose every call and answer is recorded, for the history checker: reads, writes, conditional writes, patches
  * and deletes of several clients on a few hundred keys, some of them hot.
  */
-import type { Call, Told } from "../history/history.ts";
-import { History } from "../history/history.ts";
+import { type Call, History, type Operation, type Told } from "../history/history.ts";
 import { check, normalized, type Verdict } from "../history/linearizable.ts";
 import { ADMIN_KEY } from "./cluster.ts";
 
@@ -47,6 +46,14 @@ const HOT_SHARE = 0.3;
 const CHECK_STEPS_MAX = 200_000;
 const READ_BACK_MS = 90_000;
 
+/** Why a call was refused or its outcome is unknown, for whoever reads of a violation. */
+const reasons = new WeakMap<Told, string>();
+
+function because(told: Told, why: string): Told {
+  reasons.set(told, `${new Date().toISOString()} ${why}`);
+  return told;
+}
+
 /** A key in use. */
 interface Slot {
   key: string;
@@ -63,6 +70,11 @@ export class Load {
   readonly #violations: string[] = [];
   /** What a key that was judged must still hold: its entity tag, or that it is absent. */
   readonly #settled = new Map<string, string | null>();
+  /**
+   * Without connections that are used again: Deno's fetch sends a request that it had sent on such a one once more, on a new
+   * one, when it breaks. A write would happen twice, and "connection refused" would not mean that it never did.
+   */
+  readonly #http = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   #stopping = false;
   #keys = 0;
   #operations = 0;
@@ -95,6 +107,7 @@ export class Load {
         this.#violations.push(`${key}: was ${expected ?? "absent"} when last seen, is ${actual}`);
       }
     }
+    this.#http.close();
     return {
       operations: this.#operations,
       acknowledged: this.#acknowledged,
@@ -151,7 +164,7 @@ export class Load {
   async #perform(slot: Slot, client: number, call: Call): Promise<Told> {
     this.#operations += 1;
     const answer = slot.history.call(client, slot.key, call);
-    const told = await request(this.#target(), slot.key, call, this.#violations);
+    const told = await this.#request(slot.key, call);
     answer(told);
     if (told.kind === "stored" || told.kind === "deleted") this.#acknowledged += 1;
     if (told.kind === "refused") this.#refused += 1;
@@ -168,15 +181,21 @@ export class Load {
     const verdict = check(operations, CHECK_STEPS_MAX);
     this.#judged += 1;
     if (verdict.kind === "undecided") this.#undecided += 1;
-    if (verdict.kind === "violation") this.#violations.push(`${slot.key}: not linearizable\n${explain(verdict)}`);
+    if (verdict.kind === "violation") {
+      this.#violations.push(`${slot.key}: not linearizable\n${explain(verdict, operations)}`);
+    }
     const open = operations.some((o) => o.call.kind !== "get" && o.told.kind === "unknown");
     if (!open && told.kind !== "unknown") this.#settled.set(slot.key, told.kind === "found" ? told.etag : null);
+  }
+
+  #request(key: string, call: Call): Promise<Told> {
+    return request(this.#http, this.#target(), key, call, this.#violations);
   }
 
   async #readBack(key: string): Promise<Told> {
     const until = Date.now() + READ_BACK_MS;
     for (;;) {
-      const told = await request(this.#target(), key, { kind: "get" }, this.#violations);
+      const told = await this.#request(key, { kind: "get" });
       if (told.kind === "found" || told.kind === "absent") return told;
       if (Date.now() > until) {
         this.#violations.push(`${key}: could not be read for ${READ_BACK_MS / 1000} s`);
@@ -189,6 +208,7 @@ export class Load {
 
 /** One call over REST, and what it means for the checker. */
 async function request(
+  client: Deno.HttpClient,
   { url, credential = ADMIN_KEY }: Target,
   key: string,
   call: Call,
@@ -211,13 +231,14 @@ async function request(
       headers,
       ...(body === undefined ? {} : { body }),
       signal: AbortSignal.timeout(PATIENCE_MS),
+      client,
     });
     text = await response.text();
   } catch (error) {
     if (error instanceof DOMException) faults.push(`${key}: ${call.kind} had no answer after ${PATIENCE_MS / 1000} s`);
     // Without a connection nothing was sent.
     const refused = error instanceof TypeError && /connection refused/i.test(`${error.message} ${error.cause}`);
-    return { kind: refused ? "refused" : "unknown" };
+    return because({ kind: refused ? "refused" : "unknown" }, `${error} ${(error as Error).cause ?? ""}`);
   }
   return translate(key, call, response, text, faults);
 }
@@ -235,13 +256,13 @@ function translate(key: string, call: Call, response: Response, text: string, fa
   if (status === 200 && call.kind === "delete") return { kind: "deleted", existed: undefined };
   if (status === 404 && (call.kind === "get" || call.kind === "patch")) return { kind: "absent" };
   if (status === 412) return { kind: "mismatch" };
-  if (status === 503) return { kind: "refused" };
-  if (status === 504) return { kind: "unknown" };
+  if (status === 503) return because({ kind: "refused" }, text);
+  if (status === 504) return because({ kind: "unknown" }, text);
   faults.push(`${key}: ${call.kind} was answered with ${status}: ${text.slice(0, 300)}`);
   return { kind: "unknown" };
 }
 
-function explain(verdict: Extract<Verdict, { kind: "violation" }>): string {
+function explain(verdict: Extract<Verdict, { kind: "violation" }>, all: readonly Operation[]): string {
   const short = (value: unknown) => JSON.stringify(value).replace(/x{20,}/g, "x…");
   const line = (o: (typeof verdict.placed)[number]) =>
     `    client ${o.client} [${o.called}, ${o.answered}] ${short(o.call)} → ${short(o.told)}`;
@@ -250,5 +271,9 @@ function explain(verdict: Extract<Verdict, { kind: "violation" }>): string {
     ...verdict.placed.slice(-8).map(line),
     "  and then could not have answered any of",
     ...verdict.stuck.slice(0, 10).map(line),
+    "  refused, or with an unknown outcome, were",
+    ...all.filter((o) => o.call.kind !== "get" && reasons.has(o.told)).slice(-20).map((o) =>
+      `${line(o)} ${reasons.get(o.told)}`
+    ),
   ].join("\n");
 }
