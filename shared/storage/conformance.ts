@@ -223,7 +223,8 @@ export function testConformance(
       const seen: string[] = [];
       const sources = bench.store.listing === "store" ? [0 as Partition] : allPartitions(bench.store);
       for (const partition of sources) {
-        for (let after: string | undefined;;) {
+        let after: string | undefined;
+        for (;;) {
           const listed = await page(partition, after, limit);
           assert.ok(listed.length <= limit);
           if (listed.length === 0) break;
