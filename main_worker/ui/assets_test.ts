@@ -73,7 +73,9 @@ Deno.test("the page allows itself nothing inline and nothing from elsewhere", as
   assert.doesNotMatch(policy, /unsafe/);
   const html = new TextDecoder().decode(await bytesOf(page));
   assert.doesNotMatch(html, /<script(?![^>]*\ssrc=)|<style|\son\w+=|\sstyle=|https?:\/\//);
-  for (const [, path] of html.matchAll(/(?:src|href)="(\/[^"]*)"/g)) assert(Object.hasOwn(manifest.files, path!), path!);
+  for (const [, path] of html.matchAll(/(?:src|href)="(\/[^"]*)"/g)) {
+    assert(Object.hasOwn(manifest.files, path!), path!);
+  }
 });
 
 Deno.test("what the page loads first is small, and the editor is not in it", () => {
