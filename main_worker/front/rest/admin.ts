@@ -99,12 +99,19 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
     return stop;
   }
 
-  async function* watched(call: Call, action: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  async function* watched(
+    call: Call,
+    action: string,
+    chunks: AsyncIterable<Uint8Array>,
+    stop: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
     let result = "cut_off";
     try {
       yield* chunks;
       result = "ok";
     } catch (error) {
+      // A client that has gone is nobody's failure.
+      if (stop.aborted) throw error;
       result = "failed";
       log.error(`${action}_failed`, { request_id: call.requestId, error });
       throw error;
@@ -118,7 +125,7 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
     const chunks = await admin.backup(stop.signal);
     if (isFailure(chunks)) return failed(call, chunks);
     const name = `deltadatabase-${new Date(clock.now()).toISOString().slice(0, 19).replaceAll(":", "")}.ndjson`;
-    return reply(call, 200, streamOf(watched(call, "backup", chunks), stop), NDJSON, [
+    return reply(call, 200, streamOf(watched(call, "backup", chunks, stop.signal), stop), NDJSON, [
       ["content-disposition", `attachment; filename="${name}"`],
     ]);
   }
@@ -136,7 +143,9 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
         yield progress.status === "failed" ? failedLine(progress.failure) : line(progress);
       }
     } catch (error) {
-      if (!(error instanceof Refusal)) log.error("restore_failed", { request_id: call.requestId, error });
+      if (!(error instanceof Refusal || signal.aborted)) {
+        log.error("restore_failed", { request_id: call.requestId, error });
+      }
       last = { status: "failed", failure: INTERNAL, ...countsOf(last) };
       yield failedLine(error instanceof Refusal ? error.failure : INTERNAL);
     } finally {
