@@ -133,6 +133,13 @@ async function checkConfinement(deployment: Deployment): Promise<void> {
   assert.equal(elsewhere.stderr.trim().split("\n").filter((line) => line.startsWith("main-worker:")).length, 1);
 }
 
+/** A script that does something for each process of a program in its container; `$pid` is the process. */
+function eachProcess(program: string, command: string): string {
+  return `for pid in $(ls /proc | grep '^[0-9]'); do
+    [[ $(readlink /proc/$pid/exe) == ${APP}/deno && $(tr '\\0' ' ' </proc/$pid/cmdline) == *${program}/main.ts* ]] && ${command}
+  done; true`;
+}
+
 async function checkAllInOne(deployment: Deployment): Promise<void> {
   const name = deployment.named("all-in-one");
   const client = new Client(deployment.url, deployment.adminKey);
@@ -168,17 +175,15 @@ async function checkAllInOne(deployment: Deployment): Promise<void> {
   for (const program of ["main_worker", "proc_worker"]) {
     await podman("start", name);
     await client.ready();
-    const find =
-      `for p in /proc/[0-9]*; do [[ $(tr '\\0' ' ' <$p/cmdline) == *${APP}/${program}/main.ts* ]] && kill -9 \${p#/proc/}; done`;
-    await podman("exec", name, "bash", "-c", `${find}; true`);
+    // The end of the container ends this command too, so its status says nothing.
+    await attempt("podman", ["exec", name, "bash", "-c", eachProcess(program, "kill -9 $pid")]);
     assert.equal(await podman("wait", name), "137");
   }
   await podman("start", name);
   await client.check();
   // What the main worker is told in secret is not in the environment of the processing worker.
-  const environment =
-    `for p in /proc/[0-9]*; do [[ $(tr '\\0' ' ' <$p/cmdline) == *proc_worker/main.ts* ]] && tr '\\0' '\\n' <$p/environ; done`;
-  const names = await podman("exec", name, "bash", "-c", `${environment}; true`);
+  const show = eachProcess("proc_worker", "tr '\\0' '\\n' </proc/$pid/environ");
+  const names = await podman("exec", name, "bash", "-c", show);
   assert.match(names, /SHARED_FS=/);
   assert.doesNotMatch(names, /MASTER_KEY|ADMIN_KEY/);
   await podman("rm", "--force", "--time=20", name);
@@ -342,7 +347,8 @@ async function checkKubernetes(deployment: Deployment): Promise<void> {
   await podman("kube", "play", await prepare("shared-pvc.yaml"));
   // In the cluster, the name is the service's.
   await podman("kube", "play", `--network=${network}:alias=main-worker`, await prepare("main-worker.yaml"));
-  await podman("kube", "play", `--network=${network}`, await prepare("proc-worker.yaml"));
+  const worker = await prepare("proc-worker.yaml");
+  await podman("kube", "play", `--network=${network}`, worker);
   await client.ready();
   await client.store(10);
   for (const program of ["main-worker", "proc-worker"]) {
@@ -355,9 +361,10 @@ async function checkKubernetes(deployment: Deployment): Promise<void> {
     // The liveness probe.
     await podman("exec", container, "deltadatabase-health", "alive");
   }
-  const pod = `${deployment.named("proc-worker")}-pod-0`;
-  await podman("pod", "kill", pod);
-  await podman("pod", "start", pod);
+  // A pod that is killed is replaced by another.
+  await podman("pod", "kill", `${deployment.named("proc-worker")}-pod-0`);
+  await podman("pod", "rm", "--force", `${deployment.named("proc-worker")}-pod-0`);
+  await podman("kube", "play", `--network=${network}`, worker);
   await client.check();
   for (const program of ["proc-worker", "main-worker"]) {
     const name = `${deployment.named(program)}-pod-0`;
