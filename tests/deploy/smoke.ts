@@ -46,7 +46,8 @@ try {
   await end(running, "SIGKILL");
   throw error;
 }
-const codes = await end(running.toReversed(), "SIGTERM");
+const [main, worker] = running as [Deno.ChildProcess, Deno.ChildProcess];
+const codes = [...await end([worker], "SIGTERM"), ...await end([main], "SIGTERM")];
 if (codes.some((code) => code !== 0)) throw new Error(`the programs ended with ${codes.join(" and ")}`);
 await Deno.remove(cwd, { recursive: true });
 console.log("smoke: stored, killed, started, read, stopped");
