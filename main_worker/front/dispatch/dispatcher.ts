@@ -419,7 +419,10 @@ export class Dispatcher {
         else if (result.reason === "not_owner" || again) this.#park(pending);
         else this.#route(pending);
       } else {
-        this.#settle(pending, result, true);
+        // That this attempt changed nothing says nothing about an earlier one, whose answer was lost.
+        const doubtful = pending.write && pending.op.attempt > 1 && result.kind === "failed" &&
+          result.code === "storage_unavailable";
+        this.#settle(pending, doubtful ? OUTCOME_UNKNOWN : result, true);
       }
     });
     this.#pump(line);

@@ -1,0 +1,368 @@
+import assert from "assert";
+import {
+  BATCH_BYTES_MAX,
+  BATCH_OPERATIONS_MAX,
+  QUEUE_BYTES_MAX,
+  QUEUE_OPERATIONS_MAX,
+  REQUEST_DEADLINE_MS,
+} from "../../../shared/limits.ts";
+import { parseEntityKey } from "../../../shared/names.ts";
+import { settled } from "../../../shared/seams/manual_clock.ts";
+import type { OperationResult } from "../../../shared/wire/messages.ts";
+import type { Answer } from "./dispatcher.ts";
+import { dispatching, meta, routes, SCHEMA, stored } from "./testing.ts";
+
+const KIB = 1024;
+const found = (version: number): OperationResult => ({
+  kind: "found",
+  document: new Uint8Array([49]),
+  meta: meta(version),
+});
+const retry = (reason: "not_owner" | "schema_unknown" | "response_full"): OperationResult => ({
+  kind: "retry",
+  reason,
+});
+const code = ({ outcome }: Answer) => outcome.kind === "failed" ? outcome.code : outcome.kind;
+
+Deno.test("dispatcher: what comes while two batches are under way goes together with the next", async () => {
+  using d = dispatching(routes(1, "a"));
+  const answers = [d.get("k0")];
+  await settled();
+  answers.push(d.get("k1"));
+  await settled();
+  for (let n = 2; n < 40; n++) answers.push(d.get(`k${n}`));
+  await settled();
+  assert.deepEqual(d.workers.batches.map(({ request }) => request.operations.length), [1, 1]);
+  d.workers.next().answer(found(1));
+  await settled();
+  assert.deepEqual(d.workers.batches.map(({ request }) => request.operations.length), [1, 38]);
+  d.workers.next().answer(found(1));
+  d.workers.next().answer(found(1));
+  assert((await Promise.all(answers)).every((answer) => code(answer) === "found"));
+});
+
+Deno.test("dispatcher: a batch is bounded in operations and bytes, and what is larger travels alone", async () => {
+  using d = dispatching(routes(1, "a"));
+  const answers = [d.get("x"), d.put("y")];
+  await settled();
+  d.workers.batches.splice(0).forEach((sent) => sent.answer(found(1)));
+  await settled();
+  for (let n = 0; n < 300; n++) answers.push(d.get(`k${n}`));
+  await settled();
+  assert.deepEqual(d.workers.batches.map(({ request }) => request.operations.length), [
+    BATCH_OPERATIONS_MAX,
+    BATCH_OPERATIONS_MAX,
+  ]);
+  const sizes = [300, 300, 300, 300, 2_000, 10];
+  sizes.forEach((kib, n) => answers.push(d.put(`b${n}`, { payload: new Uint8Array(kib * KIB) })));
+  await settled();
+  const seen: number[][] = [];
+  for (let sent = d.workers.batches.shift(); sent; sent = d.workers.batches.shift()) {
+    const { operations } = sent.request;
+    assert(operations.length <= BATCH_OPERATIONS_MAX);
+    const bytes = operations.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+    assert(operations.length === 1 || bytes <= BATCH_BYTES_MAX);
+    seen.push(operations.map(({ payload }) => payload.byteLength / KIB).filter((kib) => kib > 0));
+    sent.answer((n) => operations[n]!.kind === "get" ? found(1) : stored(1));
+    await settled();
+  }
+  assert.deepEqual(seen.flat(), sizes);
+  assert.deepEqual(seen.find((kibs) => kibs.includes(2_000)), [2_000]);
+  await Promise.all(answers);
+});
+
+Deno.test("dispatcher: templates go along once, count as bytes, and go alone where they don't fit", async () => {
+  using d = dispatching(routes(1, "a"));
+  const template = (n: number, bytes: number) => ({ hash: String(n).padStart(64, "0"), text: new Uint8Array(bytes) });
+  const templates = [template(1, 700 * KIB), template(2, 700 * KIB), template(3, BATCH_BYTES_MAX), template(4, 10)];
+  const answers: Promise<Answer>[] = [];
+  for (let n = 0; n < 3; n++) {
+    for (const t of templates) {
+      const op = d.operations.make("put", SCHEMA, parseEntityKey(`k${n}-${t.hash}`), {
+        payload: new Uint8Array(100 * KIB),
+        schemaHash: t.hash,
+      });
+      answers.push(d.dispatcher.submit(op, t));
+    }
+  }
+  await settled();
+  const attached: string[] = [];
+  const known = new Set<string>();
+  for (let sent = d.workers.batches.shift(); sent; sent = d.workers.batches.shift()) {
+    const { operations, schemas } = sent.request;
+    const bytes = operations.reduce((sum, { payload }) => sum + payload.byteLength, 0) +
+      [...schemas.values()].reduce((sum, text) => sum + text.byteLength, 0);
+    assert(bytes <= BATCH_BYTES_MAX, `${bytes}`);
+    for (const hash of schemas.keys()) {
+      attached.push(hash);
+      known.add(hash);
+    }
+    sent.answer((n) => known.has(operations[n]!.schemaHash) ? stored(1) : retry("schema_unknown"));
+    await settled();
+  }
+  assert.deepEqual(attached.sort(), templates.map(({ hash }) => hash));
+  assert((await Promise.all(answers)).every((answer) => code(answer) === "stored"));
+});
+
+Deno.test("dispatcher: a template that the worker lost is sent again", async () => {
+  using d = dispatching(routes(1, "a"));
+  const template = { hash: "f".repeat(64), text: new Uint8Array([123, 125]) };
+  const submit = (name: string) =>
+    d.dispatcher.submit(
+      d.operations.make("put", SCHEMA, parseEntityKey(name), { schemaHash: template.hash }),
+      template,
+    );
+  const first = submit("a");
+  await settled();
+  assert.equal(d.workers.batches[0]!.request.schemas.size, 1);
+  d.workers.next().answer(stored(1));
+  await first;
+  const second = submit("b");
+  await settled();
+  assert.equal(d.workers.batches[0]!.request.schemas.size, 0);
+  d.workers.next().answer(retry("schema_unknown"));
+  await settled();
+  assert.equal(d.workers.batches[0]!.request.schemas.size, 1);
+  d.workers.next().answer(stored(1));
+  assert.equal(code(await second), "stored");
+});
+
+Deno.test("dispatcher: writes on one entity leave one after the other, whatever happens to them; reads don't wait", async () => {
+  using d = dispatching(routes(1, "a"));
+  const answers = [d.put("k"), d.put("k"), d.put("k")];
+  const read = d.get("k");
+  await settled();
+  assert.deepEqual(d.workers.batches.map(({ request }) => request.operations.map(({ kind }) => kind)), [[
+    "put",
+    "get",
+  ]]);
+  d.workers.next().answer((n) => n === 0 ? stored(1) : found(1));
+  await read;
+  const second = await settled().then(() => d.workers.next());
+  assert.equal(second.request.operations.length, 1);
+  second.fail("broken");
+  await d.clock.advance(50);
+  const again = d.workers.next();
+  assert.equal(again.request.operations[0]!.opId, second.request.operations[0]!.opId);
+  assert.equal(again.request.operations[0]!.attempt, 2);
+  again.answer(stored(2));
+  await settled();
+  d.workers.next().answer(stored(3));
+  assert.deepEqual((await Promise.all(answers)).map(code), ["stored", "stored", "stored"]);
+});
+
+Deno.test("dispatcher: a partition that moves is waited for; what nobody can take is refused at once", async () => {
+  using d = dispatching(routes(1, "moving"));
+  const waiting = d.put("k");
+  await d.clock.advance(3_000);
+  assert.equal(d.dispatcher.parked, 1);
+  d.control.publish({ routes: routes(2, "b") });
+  await settled();
+  const sent = d.workers.next();
+  assert.deepEqual([sent.session, sent.request.epoch], ["b", 2]);
+  sent.answer(stored(1));
+  assert.equal(code(await waiting), "stored");
+  d.control.publish({ routes: routes(3, "moving") });
+  const parked = d.put("k2");
+  d.control.publish({ routes: routes(4, "none") });
+  assert.equal(code(await parked), "no_worker");
+  assert.equal(code(await d.get("k")), "no_worker");
+});
+
+Deno.test("dispatcher: a worker that is out: what it was sent is tried at the next owner", async () => {
+  using d = dispatching(routes(1, "a"));
+  const write = d.put("k");
+  await settled();
+  const first = d.workers.next();
+  const queued = d.get("other");
+  d.control.publish({ routes: routes(2, "b") });
+  await settled();
+  const sent = d.workers.batches.splice(0);
+  assert(sent.every(({ session }) => session === "b"));
+  const operations = sent.flatMap(({ request }) => request.operations);
+  assert.deepEqual(new Set(operations.map(({ kind, attempt }) => `${kind} ${attempt}`)), new Set(["put 2", "get 1"]));
+  first.answer(stored(9));
+  for (const batch of sent) batch.answer((n) => batch.request.operations[n]!.kind === "put" ? stored(1) : found(1));
+  const { outcome } = await write;
+  assert(outcome.kind === "stored" && outcome.meta.version === 1, "the late answer of the first is not taken");
+  await queued;
+});
+
+Deno.test("dispatcher: an address where nobody listens is told to control, and nothing counts as sent", async () => {
+  using d = dispatching(routes(1, "a"));
+  const write = d.put("k");
+  await settled();
+  d.workers.next().fail("refused");
+  await settled();
+  assert.deepEqual(d.control.refused, ["a"]);
+  d.control.publish({ routes: routes(2, "none") });
+  assert.equal(code(await write), "no_worker", "it surely had no effect");
+});
+
+Deno.test("dispatcher: at its deadline an operation is answered: unsent with no_worker, sent with deadline", async () => {
+  using d = dispatching(routes(1, "a"));
+  const sent = [d.put("k"), d.get("k")];
+  await settled();
+  const longer = d.dispatcher.submit(d.operations.make("get", SCHEMA, parseEntityKey("z"), {}), undefined, 60_000);
+  const [behind] = [d.put("k")];
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  assert.deepEqual((await Promise.all(sent)).map(code), ["deadline", "deadline"]);
+  assert.equal(code(await behind), "no_worker");
+  assert.equal(d.dispatcher.depth, 1);
+  await d.clock.advance(60_000);
+  await longer;
+  assert.equal(d.dispatcher.depth, 0);
+});
+
+Deno.test("dispatcher: a write without an answer keeps its slot unresolved until the worker says that its batch is over", async () => {
+  using d = dispatching(routes(1, "a"));
+  const name = d.operations.make("get", SCHEMA, parseEntityKey("k"), {}).name;
+  const slot = d.coherence.slotOf(name);
+  const write = d.put("k");
+  await settled();
+  assert.equal(d.coherence.stamp(slot), undefined);
+  const sent = d.workers.next();
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  assert.equal(code(await write), "deadline");
+  sent.fail("deadline");
+  await settled();
+  assert.equal(d.dispatcher.unresolved, 1);
+  assert.equal(d.coherence.stamp(slot), undefined);
+  assert(d.control.floors.some(({ session, floor }) => session === "a" && floor > sent.request.seq), "it is asked for");
+  d.control.publish({ finished: new Map([[`a/${d.dispatcher.id}`, sent.request.seq]]) });
+  assert.equal(d.dispatcher.unresolved, 1, "the batch itself is not over yet");
+  d.control.publish({ finished: new Map([[`a/${d.dispatcher.id}`, sent.request.seq + 1]]) });
+  assert.equal(d.dispatcher.unresolved, 0);
+  assert.notEqual(d.coherence.stamp(slot), undefined);
+});
+
+Deno.test("dispatcher: a late answer, or a later owner, resolves a write that was answered as unknown", async () => {
+  using d = dispatching(routes(1, "a"));
+  const name = d.operations.make("get", SCHEMA, parseEntityKey("k"), {}).name;
+  const slot = d.coherence.slotOf(name);
+  const late = d.put("k");
+  await settled();
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  assert.equal(code(await late), "deadline");
+  d.workers.next().answer(stored(1));
+  await settled();
+  assert.notEqual(d.coherence.stamp(slot), undefined);
+
+  const lost = d.put("k");
+  await settled();
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  await lost;
+  d.control.publish({ routes: { ...routes(5, "moving"), takenEpochs: [1] } });
+  assert.equal(d.coherence.stamp(slot), undefined);
+  d.control.publish({ routes: routes(6, "b") });
+  assert.notEqual(d.coherence.stamp(slot), undefined);
+});
+
+Deno.test("dispatcher: a result may be cached only if no other write of its slot was under way", async () => {
+  using d = dispatching(routes(1, "a"));
+  const alone = d.put("k");
+  await settled();
+  d.workers.next().answer(stored(1));
+  assert.notEqual((await alone).stamp, undefined);
+  const write = d.put("k");
+  const read = d.get("k");
+  await settled();
+  d.workers.next().answer((n) => n === 0 ? stored(2) : found(1));
+  assert.equal((await read).stamp, undefined, "a read beside a write");
+  await write;
+});
+
+Deno.test("dispatcher: too many, or too much, is refused as overloaded, also behind one busy entity", async () => {
+  using d = dispatching(routes(1, "a"));
+  const answers: Promise<Answer>[] = [];
+  for (let n = 0; n < QUEUE_OPERATIONS_MAX; n++) answers.push(d.get(`k${n}`));
+  assert.equal(code(await d.get("one-more")), "overloaded");
+  d.dispatcher.close();
+  await Promise.all(answers);
+
+  using e = dispatching(routes(1, "a"));
+  const payload = new Uint8Array(1024 * KIB);
+  const writes: Promise<Answer>[] = [];
+  let refused = 0;
+  for (let n = 0; n < 100; n++) {
+    writes.push(e.put("hot", { payload }).then((a) => (refused += code(a) === "overloaded" ? 1 : 0, a)));
+  }
+  await settled();
+  assert(100 - refused <= QUEUE_BYTES_MAX / payload.byteLength, `${refused} refused`);
+  assert(refused < 40);
+  e.dispatcher.close();
+  await Promise.all(writes);
+});
+
+Deno.test("dispatcher: not_owner is tried again when routes change or a moment has passed; response_full at once", async () => {
+  using d = dispatching(routes(1, "a"));
+  const read = d.get("k");
+  await settled();
+  d.workers.next().answer(retry("not_owner"));
+  await settled();
+  assert.equal(d.workers.batches.length, 0);
+  await d.clock.advance(50);
+  d.workers.next().answer(retry("response_full"));
+  await settled();
+  d.workers.next().answer(found(1));
+  assert.equal(code(await read), "found");
+});
+
+Deno.test("dispatcher: an answer with the wrong number of results is no answer", async () => {
+  using d = dispatching(routes(1, "a"));
+  const write = d.put("k");
+  await settled();
+  const sent = d.workers.next();
+  // As from a worker that answers garbage.
+  (sent.request.operations as unknown as unknown[]).push({});
+  sent.answer(stored(1));
+  await d.clock.advance(50);
+  const again = d.workers.next();
+  assert.equal(again.request.operations[0]!.attempt, 2);
+  again.answer(stored(1));
+  assert.equal(code(await write), "stored");
+});
+
+Deno.test("dispatcher: a storage that fails at the second attempt does not mean that the first changed nothing", async () => {
+  using d = dispatching(routes(1, "a"));
+  const unavailable: OperationResult = { kind: "failed", code: "storage_unavailable", message: "" };
+  const first = d.put("k");
+  await settled();
+  d.workers.next().answer(unavailable);
+  assert.equal(code(await first), "storage_unavailable");
+  const second = d.put("k");
+  await settled();
+  d.workers.next().fail("broken");
+  await d.clock.advance(50);
+  d.workers.next().answer(unavailable);
+  assert.equal(code(await second), "deadline");
+});
+
+Deno.test("dispatcher: batch numbers never repeat, and the floor is the oldest batch that is waited for", async () => {
+  using d = dispatching(routes(1, "a", "b"));
+  const answers = [d.get("k0")];
+  await settled();
+  answers.push(d.get("k1"));
+  await settled();
+  const [first, second] = d.workers.batches.splice(0);
+  assert.deepEqual([first!.request.floor, second!.request.floor], [first!.request.seq, first!.request.seq]);
+  first!.answer(found(1));
+  await settled();
+  answers.push(d.get("k2"));
+  await settled();
+  const third = d.workers.next();
+  assert.equal(third.request.floor, second!.request.seq);
+  assert(third.request.seq > second!.request.seq);
+  second!.answer(found(1));
+  third.answer(found(1));
+  await Promise.all(answers);
+});
+
+Deno.test("dispatcher: closing answers everybody", async () => {
+  const d = dispatching(routes(1, "a"));
+  const answers = [d.put("k"), d.put("k"), d.get("k")];
+  await settled();
+  d.dispatcher.close();
+  assert.deepEqual((await Promise.all(answers)).map(code), ["deadline", "no_worker", "deadline"]);
+  assert.equal(code(await d.get("k")), "no_worker");
+});
