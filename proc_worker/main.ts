@@ -107,7 +107,8 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
 
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
   worker.membership.run().catch((error) => {
-    if (error instanceof JoinRefused) fail(error.message);
+    // The name and address of the call, which stand before the sentence, are in the log.
+    if (error instanceof JoinRefused) fail(error.message.replace(/^.*?(?=the join was refused: )/, ""));
     else fail(`unexpected: ${error instanceof Error ? error.stack : error}`);
   });
   return {
