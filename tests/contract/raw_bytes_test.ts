@@ -1,0 +1,54 @@
+/** The REST door of real programs under bytes that no client should send. */
+import assert from "assert";
+import { Cluster } from "../system/cluster.ts";
+import { assertNoServerError, attack, Dice, KINDS, residentMib } from "./raw_bytes.ts";
+
+const CASES = 600;
+/** The heap of an attacked server grows to some 250 MiB and stays there (`raw_bytes.ts` shows it over ten rounds). */
+const GROWTH_MIB_MAX = 250;
+
+Deno.test("no bytes over a socket make the main worker fall, answer 500 or grow", async () => {
+  await using cluster = await Cluster.start();
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+  console.error(`seed ${seed}`);
+  const dice = new Dice(seed);
+  assertNoServerError(await attack(cluster.url, CASES, dice));
+  const before = await residentMib(cluster.main.pid);
+  const tried = await attack(cluster.url, CASES, dice);
+  assertNoServerError(tried);
+  const growth = await residentMib(cluster.main.pid) - before;
+  assert(growth < GROWTH_MIB_MAX, `${growth} MiB`);
+  assert.equal(tried.size, Object.keys(KINDS).length);
+  for (const [kind, { connections }] of tried) assert(connections > 0, kind);
+  assert.doesNotMatch(cluster.output, /request_failed|connection_failed|"level":"error"/);
+  await cluster.put("after", "k", "1");
+  assert.equal(await cluster.get("after", "k"), "1");
+});
+
+Deno.test("hundreds of slow and half-open connections do not keep others from being served", async () => {
+  await using cluster = await Cluster.start();
+  await cluster.put("slow", "k", "1");
+  const port = Number(new URL(cluster.url).port);
+  const open: Deno.Conn[] = [];
+  const encoder = new TextEncoder();
+  try {
+    for (let i = 0; i < 300; i++) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      open.push(connection);
+      const beginning = [
+        "",
+        "GET /entity/slow?k",
+        "PUT /entity/slow?key=x HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\n{",
+      ][i % 3]!;
+      if (beginning !== "") await connection.write(encoder.encode(beginning));
+    }
+    for (let round = 0; round < 20; round++) {
+      for (const connection of open) await connection.write(encoder.encode("x")).catch(() => {});
+      assert.equal(await cluster.get("slow", "k"), "1");
+    }
+  } finally {
+    for (const connection of open) connection.close();
+  }
+  assert.equal(await cluster.get("slow", "k"), "1");
+  assert.doesNotMatch(cluster.output, /request_failed|connection_failed|"level":"error"/);
+});
