@@ -37,14 +37,12 @@ export const SCHEMAS_MAX = 10_000;
 export const COMPILED_SCHEMAS_MAX = 256;
 /** What compiled schemas may weigh together, as estimated from their texts and patterns. */
 export const COMPILED_SCHEMAS_BYTES_MAX = 64 * MIB;
-/** Subschemas of one schema after its references are followed; half with `unevaluated…`. Compiling one takes 0.2 ms. */
-export const SCHEMA_SUBSCHEMAS_MAX = 5_000;
+/** Subschemas of one schema after its references are followed. */
+export const SCHEMA_SUBSCHEMAS_MAX = 20_000;
 /** Subschemas that one schema may apply to one and the same value, references followed. */
 export const SCHEMA_FANOUT_MAX = 10_000;
 /** References that one value may pass through before a subschema looks at a part of it. */
 export const SCHEMA_REFERENCE_CHAIN_MAX = 64;
-/** Alternatives of one `anyOf` or `oneOf` (constants count as one). */
-export const SCHEMA_ALTERNATIVES_MAX = 256;
 /** Sizes of all patterns of one schema together; a pattern counts as 16 at least. Compiling takes about 10 us for each 1. */
 export const SCHEMA_PATTERNS_SIZE_MAX = 20_000;
 export const PATTERN_CHARS_MAX = 4_096;
@@ -152,8 +150,9 @@ export const S3_DOUBTS_MAX = 10_000;
 /** Between two passes that rebuild missing `meta.json` objects; the first comes after the shorter time. */
 export const S3_MAINTENANCE_MS = 3_600_000;
 export const S3_MAINTENANCE_SOON_MS = 60_000;
-/** What closing waits for outstanding `meta.json` objects. */
+/** What closing waits for outstanding `meta.json` objects, and what handing over a partition does. */
 export const S3_FLUSH_MS = 2_000;
+export const S3_HANDOVER_FLUSH_MS = 200;
 
 // Watching.
 export const WATCH_EVENTS_KEPT = 10_000;

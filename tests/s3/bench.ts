@@ -1,6 +1,7 @@
 /**
  * Writes and reads of the bucket engine beside the SDK alone, with the same objects against the same gateway in the same run:
- * `deno run -A tests/s3/bench.ts [--entities=N] [--rounds=N]`. The two take turns, so that both meet the same machine.
+ * `deno run -A tests/s3/bench.ts [--entities=N] [--rounds=N] [--fill=N]`. The two take turns, and who begins changes, so that
+ * both meet the same machine. `--fill` then commits N entities more and shows the memory on the way.
  */
 import { parseArgs } from "node:util";
 import { systemClock } from "../../shared/seams/clock.ts";
@@ -11,6 +12,7 @@ import { missingForRadosgw, Radosgw } from "./radosgw.ts";
 
 const PARALLEL = 64;
 const DOCUMENT_BYTES = 1_000;
+const FILL_STEP = 10_000;
 
 interface Figures {
   readonly perSecond: number;
@@ -46,6 +48,11 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
+function medians(rounds: readonly Figures[]): Figures {
+  const of = (figure: keyof Figures) => median(rounds.map((figures) => figures[figure]));
+  return { perSecond: of("perSecond"), p50Ms: of("p50Ms"), p99Ms: of("p99Ms") };
+}
+
 async function rawClient(endpoint: string) {
   const sdk = await import("@aws-sdk/client-s3");
   const client = new sdk.S3Client({
@@ -69,9 +76,13 @@ async function rawClient(endpoint: string) {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { entities: { type: "string", default: "2000" }, rounds: { type: "string", default: "5" } },
+    options: {
+      entities: { type: "string", default: "400" },
+      rounds: { type: "string", default: "20" },
+      fill: { type: "string", default: "0" },
+    },
   });
-  const [entitiesPerRound, rounds] = [Number(values.entities), Number(values.rounds)];
+  const [entitiesPerRound, rounds, fill] = [Number(values.entities), Number(values.rounds), Number(values.fill)];
   const missing = await missingForRadosgw();
   if (missing !== undefined) return console.log(`left out: ${missing}`);
   await using gateway = await Radosgw.start();
@@ -81,37 +92,42 @@ async function main(): Promise<void> {
   const entities = await store.openEntities("bench");
   for (const partition of everyPartition()) await entities.take(partition);
   const text = "x".repeat(DOCUMENT_BYTES);
-  const ratios = { put: [] as number[], get: [] as number[] };
+  const commit = async (key: string) => {
+    const outcome = await entities.commit({ ...named(key), envelope: envelopeOf(key, 1, text), expected: undefined });
+    if (outcome.kind !== "committed") throw new Error(outcome.kind);
+  };
+  const read = async (key: string) => {
+    const { partition, name } = named(key);
+    if (await entities.read(partition, name) === undefined) throw new Error(`${name} is gone`);
+  };
+  const contests:
+    readonly (readonly [string, (key: string) => Promise<void>, string, (key: string) => Promise<void>])[] = [
+      ["SDK PUT", (key) => raw.put(key, envelopeOf(key, 1, text)), "engine commit", commit],
+      ["SDK GET", raw.get, "engine read", read],
+    ];
+  const results = contests.map(() => ({ raw: [] as Figures[], engine: [] as Figures[] }));
   for (let round = 0; round < rounds; round++) {
-    const key = (index: number) => `${round}-${index}`;
-    const [rawPut, enginePut] = [
-      await measure(entitiesPerRound, (index) => raw.put(key(index), envelopeOf(key(index), 1, text))),
-      await measure(entitiesPerRound, async (index) => {
-        const envelope = envelopeOf(key(index), 1, text);
-        const outcome = await entities.commit({ ...named(key(index)), envelope, expected: undefined });
-        if (outcome.kind !== "committed") throw new Error(outcome.kind);
-      }),
-    ];
-    const [rawGet, engineGet] = [
-      await measure(entitiesPerRound, (index) => raw.get(key(index))),
-      await measure(entitiesPerRound, async (index) => {
-        const { partition, name } = named(key(index));
-        if (await entities.read(partition, name) === undefined) throw new Error(`${name} is gone`);
-      }),
-    ];
-    ratios.put.push(enginePut.perSecond / rawPut.perSecond);
-    ratios.get.push(engineGet.perSecond / rawGet.perSecond);
-    console.log(
-      [
-        `round ${round + 1}, memory ${(Deno.memoryUsage().rss / 2 ** 20).toFixed(0)} MiB`,
-        line("SDK PUT", rawPut),
-        line("engine commit", enginePut),
-        line("SDK GET", rawGet),
-        line("engine read", engineGet),
-      ].join("\n"),
-    );
+    for (const [at, [, rawWork, , engineWork]] of contests.entries()) {
+      const ofRaw = () => measure(entitiesPerRound, (index) => rawWork(`${round}-${index}`));
+      const ofEngine = () => measure(entitiesPerRound, (index) => engineWork(`${round}-${index}`));
+      if (round % 2 === 0) results[at]!.raw.push(await ofRaw());
+      results[at]!.engine.push(await ofEngine());
+      if (round % 2 === 1) results[at]!.raw.push(await ofRaw());
+    }
   }
-  console.log(`median ratio engine/SDK: PUT ${median(ratios.put).toFixed(2)}, GET ${median(ratios.get).toFixed(2)}`);
+  for (const [at, [rawName, , engineName]] of contests.entries()) {
+    const { raw: ofRaw, engine } = results[at]!;
+    console.log(line(rawName, medians(ofRaw)));
+    console.log(line(engineName, medians(engine)));
+    const ratio = median(engine.map((figures, round) => figures.perSecond / ofRaw[round]!.perSecond));
+    console.log(`  engine/SDK, median of ${rounds} rounds of ${entitiesPerRound}: ${ratio.toFixed(2)}`);
+  }
+  for (let done = 0; done < fill; done += FILL_STEP) {
+    const { perSecond } = await measure(Math.min(FILL_STEP, fill - done), (index) => commit(`fill-${done + index}`));
+    const { rss, heapUsed } = Deno.memoryUsage();
+    const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+    console.log(`${done + FILL_STEP} entities, ${perSecond.toFixed(0)}/s, resident ${mib(rss)}, heap ${mib(heapUsed)}`);
+  }
   await store.close();
   raw.close();
 }

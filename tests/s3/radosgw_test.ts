@@ -284,16 +284,17 @@ if (missing !== undefined) {
       const at = named("k");
       const created = await entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined });
       assert.ok(created.kind === "committed");
-      await entities.release(at.partition);
-      const meta = await client.get(metaKey(at.name), signal());
-      assert.equal(JSON.parse(new TextDecoder().decode(meta?.bytes)).version, 1);
+      const metaThere = async () => await client.get(metaKey(at.name), signal());
+      const until = async (there: boolean) => {
+        while ((await metaThere() !== undefined) !== there) await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+      await until(true);
+      assert.equal(JSON.parse(new TextDecoder().decode((await metaThere())?.bytes)).version, 1);
       await client.delete(metaKey(at.name), undefined, signal());
-      await entities.take(at.partition);
       await entities.maintain();
-      assert.notEqual(await client.get(metaKey(at.name), signal()), undefined);
+      assert.notEqual(await metaThere(), undefined);
       await entities.commit({ ...at, envelope: undefined, expected: created.token });
-      await entities.release(at.partition);
-      assert.equal(await client.get(metaKey(at.name), signal()), undefined);
+      await until(false);
     });
   });
 }

@@ -19,6 +19,8 @@
  *   any more), so it counts as a write of unknown outcome that takes effect late. The main worker repeats it under
  *   the same operation id at the new owner, whose conditional write is refused; it reads again and finds it done.
  * - It arrives after the new owner wrote the entity: its condition does not hold, and it changes nothing.
+ * - It would create the entity, and arrives after the new owner has both written and deleted it: it is carried out, as a write
+ *   of unknown outcome that takes effect late.
  *
  * **Lost answers.** A PUT whose answer was lost may have been carried out, or may still be. It is repeated under the same
  * condition, which lets one of them through at most. When the repetition is refused, or there is no time left, the object
@@ -34,7 +36,14 @@
  * such change from this process for `S3_DOUBT_MS`; the client hears that the store is unavailable for this entity.
  */
 import { readEnvelopeHeader } from "../../crypto/envelope.ts";
-import { S3_DOUBT_MS, S3_DOUBTS_MAX, S3_FLUSH_MS, S3_OPERATION_MS, S3_READ_BACK_MS } from "../../limits.ts";
+import {
+  S3_DOUBT_MS,
+  S3_DOUBTS_MAX,
+  S3_FLUSH_MS,
+  S3_HANDOVER_FLUSH_MS,
+  S3_OPERATION_MS,
+  S3_READ_BACK_MS,
+} from "../../limits.ts";
 import { type EntityName, type Partition, partitionOf } from "../../names.ts";
 import type { Clock } from "../../seams/clock.ts";
 import {
@@ -89,7 +98,7 @@ export class BucketEntities implements Entities {
   constructor(parts: BucketParts) {
     this.#parts = parts;
     this.#meta = new MetaWriter(parts.client, parts.requests, parts.clock, parts.mayWrite);
-    this.#maintenance = new Maintenance(parts, this.#meta, (name) => this.#owns(name));
+    this.#maintenance = new Maintenance(parts, this.#meta, (partition) => !this.#closed && this.#taken.has(partition));
   }
 
   take(partition: Partition): Promise<TakeOutcome> {
@@ -102,7 +111,7 @@ export class BucketEntities implements Entities {
   async release(partition: Partition): Promise<void> {
     this.#check(partition);
     this.#taken.delete(partition);
-    await this.#meta.flush(S3_FLUSH_MS);
+    await this.#meta.handOver(partition, S3_HANDOVER_FLUSH_MS);
   }
 
   async read(partition: Partition, name: EntityName): Promise<Stored | undefined> {
@@ -124,7 +133,7 @@ export class BucketEntities implements Entities {
     } catch (error) {
       throw storageError(error, true);
     }
-    if (outcome.kind === "committed") this.#meta.changed(write.name, write.envelope);
+    if (outcome.kind === "committed") this.#meta.changed(write.partition, write.name, write.envelope);
     return outcome;
   }
 
@@ -164,10 +173,6 @@ export class BucketEntities implements Entities {
     await this.#meta.flush(S3_FLUSH_MS);
     this.#taken.clear();
     await this.#meta.close();
-  }
-
-  #owns(name: EntityName): boolean {
-    return !this.#closed && this.#taken.has(partitionOf(name, this.#parts.partitions));
   }
 
   #check(partition: Partition): void {

@@ -9,7 +9,7 @@ import {
   S3_MAINTENANCE_SOON_MS,
   S3_OPERATION_MS,
 } from "../../limits.ts";
-import type { EntityName } from "../../names.ts";
+import { type EntityName, type Partition, partitionOf } from "../../names.ts";
 import type { Clock, Timer } from "../../seams/clock.ts";
 import { envelopeKey, FILES_PREFIX, metaKey, parseFileKey } from "./layout.ts";
 import type { MetaWriter } from "./meta.ts";
@@ -21,13 +21,14 @@ export interface MaintenanceParts {
   readonly client: ObjectClient;
   readonly requests: Requests;
   readonly clock: Clock;
+  readonly partitions: number;
 }
 
 /** Runs the walk by itself: soon when metas were dropped, and once in a long while anyway. */
 export class Maintenance {
   readonly #parts: MaintenanceParts;
   readonly #meta: MetaWriter;
-  readonly #owns: (name: EntityName) => boolean;
+  readonly #owns: (partition: Partition) => boolean;
   readonly #stop = new AbortController();
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
@@ -36,22 +37,22 @@ export class Maintenance {
   #missed = false;
   #due = 0;
 
-  constructor(parts: MaintenanceParts, meta: MetaWriter, owns: (name: EntityName) => boolean) {
+  constructor(parts: MaintenanceParts, meta: MetaWriter, owns: (partition: Partition) => boolean) {
     this.#parts = parts;
     this.#meta = meta;
     this.#owns = owns;
   }
 
-  /** Lets the walks begin; has no effect when it was called before. */
+  /** A partition was taken, and its earlier owner may have left metas unwritten: a walk comes soon. */
   start(): void {
-    if (this.#timer !== undefined || this.#stop.signal.aborted) return;
+    if (this.#stop.signal.aborted) return;
     this.#due = this.#parts.clock.monotonic() + S3_MAINTENANCE_SOON_MS;
-    this.#arm();
+    if (this.#timer === undefined) this.#arm();
   }
 
   /** One walk, now; joins the one that is under way. Never throws: what it could not do, the next one does. */
   run(): Promise<void> {
-    this.#running ??= this.#walk().catch(() => undefined).finally(() => {
+    this.#running ??= this.#walk().then(() => this.#meta.flush(S3_OPERATION_MS)).catch(() => undefined).finally(() => {
       this.#running = undefined;
     });
     return this.#running;
@@ -78,8 +79,8 @@ export class Maintenance {
     this.#droppedBefore = dropped;
     if (wanted) {
       this.#missed = false;
-      await this.run();
       this.#due = this.#parts.clock.monotonic() + S3_MAINTENANCE_MS;
+      await this.run();
     }
     if (!this.#stop.signal.aborted) this.#arm();
   }
@@ -103,7 +104,7 @@ export class Maintenance {
       for (const entry of page.value.entries) {
         if (signal.aborted) return;
         const file = parseFileKey(entry.key);
-        if (file === undefined || !this.#owns(file.name)) continue;
+        if (file === undefined || !this.#owns(this.#partition(file.name))) continue;
         if (file.kind === "envelope") {
           waiting.set(file.name, entry);
           continue;
@@ -127,6 +128,10 @@ export class Maintenance {
     }
   }
 
+  #partition(name: EntityName): Partition {
+    return partitionOf(name, this.#parts.partitions);
+  }
+
   async #exists(key: string): Promise<boolean> {
     const { client, requests, clock } = this.#parts;
     const head = await requests.run("head", (signal) => client.head(key, signal), {
@@ -140,7 +145,7 @@ export class Maintenance {
   /** Writes a meta from the envelope as it is now, or removes it when that is gone. */
   async #rebuild(name: EntityName): Promise<void> {
     const { client, requests, clock } = this.#parts;
-    await this.#meta.rebuild(name, async () => {
+    await this.#meta.rebuild(this.#partition(name), name, async () => {
       const envelope = await requests.run("get", (signal) => client.get(envelopeKey(name), signal), {
         deadline: clock.monotonic() + S3_ATTEMPT_MS,
         lane: "aside",

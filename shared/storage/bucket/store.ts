@@ -230,7 +230,8 @@ export class BucketStore implements Store {
   async probe(): Promise<void> {
     this.#checkOpen();
     try {
-      const found = await this.#requests.run("head", (signal) => this.#client.head(MANIFEST_KEY, signal), {
+      // Unlike the answer to a HEAD, the one to a GET says why it is refused.
+      const found = await this.#requests.run("get", (signal) => this.#client.get(MANIFEST_KEY, signal), {
         deadline: this.#context.clock.monotonic() + S3_OPERATION_MS,
         lane: "aside",
       });
