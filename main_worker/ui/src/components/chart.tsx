@@ -74,7 +74,7 @@ function options(
     width: element.clientWidth,
     height,
     legend: { show: false },
-    padding: [10, 8, 0, 0],
+    padding: [10, 30, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
     scales: {
       x: { time: true, range: (_plot, min, max) => [Math.min(min, max - SPAN_S_MIN), max] },

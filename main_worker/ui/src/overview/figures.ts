@@ -82,6 +82,9 @@ export function workerState(worker: WorkerJson, serverNow: number): WorkerState 
   return serverNow - Date.parse(worker.last_seen) > SILENT_MS ? "silent" : "available";
 }
 
+/** How long a worker that has left is worth a line at the top; the list of workers keeps it longer. */
+const DEPARTED_MS = 10 * 60_000;
+
 /** The server's warnings, and what can be seen from here before it warns; the gravest first. */
 export function allWarnings(stats: Stats): Warning[] {
   const now = Date.parse(stats.now);
@@ -94,7 +97,15 @@ export function allWarnings(stats: Stats): Warning[] {
     since: worker.last_seen,
   }));
   const order = { critical: 0, warning: 1, info: 2 };
-  return [...stats.warnings, ...silent].sort((a, b) => order[a.severity] - order[b.severity]);
+  const left = stats.workers.filter((worker) =>
+    workerState(worker, now) === "unavailable" && now - Date.parse(worker.last_seen) < DEPARTED_MS
+  ).map((worker): Warning => ({
+    code: "worker_left",
+    severity: "info",
+    message: `The worker ${worker.worker_id} has left; its partitions go to the others`,
+    since: worker.last_seen,
+  }));
+  return [...stats.warnings, ...silent, ...left].sort((a, b) => order[a.severity] - order[b.severity]);
 }
 
 /** Colours of workers in the strip: by their place in the sorted list of ids, so they stay. */

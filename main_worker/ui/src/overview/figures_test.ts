@@ -61,13 +61,15 @@ Deno.test("a worker that falls silent is told before the server takes it out", (
   assert.equal(workerState(worker("a", 1), now), "available");
   assert.equal(workerState(worker("a", 4), now), "silent");
   assert.equal(workerState(worker("a", 1, "Unavailable"), now), "unavailable");
-  const warnings = allWarnings(stats({
-    workers: [worker("a", 1), worker("b", 4)],
-    warnings: [
-      { code: "note", severity: "info", message: "m", since: null },
-      { code: "partitions_without_owner", severity: "critical", message: "m", since: null },
-    ],
-  }));
+  const warnings = allWarnings(
+    stats({
+      workers: [worker("a", 1), worker("b", 4)],
+      warnings: [
+        { code: "note", severity: "info", message: "m", since: null },
+        { code: "partitions_without_owner", severity: "critical", message: "m", since: null },
+      ],
+    }),
+  );
   assert.deepEqual(warnings.map(({ code }) => code), ["partitions_without_owner", "worker_silent", "note"]);
   assert.match(warnings[1]!.message, /^The worker b has not been heard of for 4 s$/);
 });
@@ -76,4 +78,11 @@ Deno.test("a worker keeps its colour while it is the same set of workers", () =>
   const partitions = { count: 4, epoch: 1, owners: ["b", null, "c", "b"], moving: [], none: [1] };
   const colours = workerColours(stats({ workers: [worker("c", 1), worker("a", 1)], partitions }));
   assert.deepEqual([...colours], [["a", "worker-0"], ["b", "worker-1"], ["c", "worker-2"]]);
+});
+
+Deno.test("a worker that has left is told for a while", () => {
+  const left = (secondsAgo: number) => allWarnings(stats({ workers: [worker("b", secondsAgo, "Unavailable")] }));
+  assert.match(left(5)[0]!.message, /b has left/);
+  assert.equal(left(5)[0]!.severity, "info");
+  assert.deepEqual(left(11 * 60), []);
 });
