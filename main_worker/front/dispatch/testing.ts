@@ -83,6 +83,7 @@ export interface Sent {
 export interface Streaming {
   readonly session: string;
   readonly signal: AbortSignal;
+  /** Opens it, if it is not open yet. */
   open(): void;
   emit(event: EntityEvent): void;
   break(): void;
@@ -98,10 +99,14 @@ export class FakeWorkers {
     list: () => Promise.reject(new TransportError("broken", "not listed in this test")),
     events: (_request, onOpen, onEvent, signal) =>
       new Promise((resolve, reject) => {
+        let open = false;
         this.streams.push({
           session: address,
           signal,
-          open: onOpen,
+          open: () => {
+            if (!open) onOpen();
+            open = true;
+          },
           emit: onEvent,
           break: () => reject(new TransportError("broken", "the stream broke")),
         });

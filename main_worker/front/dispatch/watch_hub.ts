@@ -246,7 +246,7 @@ export class WatchHub {
       if (signal.aborted) break;
       await sleep(clock, REOPEN_MS, signal).catch(() => {});
     }
-    // The worker is out. What it committed last may never have been told.
-    if (this.#watchers.size > 0 && missed()) this.reset();
+    // The worker is out (or nobody watched any more). What it committed last may never have been told.
+    if (this.#streams.get(session) === stream && missed()) this.reset();
   }
 }

@@ -1,0 +1,202 @@
+import assert from "assert";
+import { WATCH_BUFFER_EVENTS_MAX, WATCH_EVENTS_KEPT, WATCHERS_MAX } from "../../../shared/limits.ts";
+import { silentLogger } from "../../../shared/logging/logger.ts";
+import { entityName, parseEntityKey, parseSchemaId } from "../../../shared/names.ts";
+import { ManualClock, settled } from "../../../shared/seams/manual_clock.ts";
+import type { EntityEvent } from "../../../shared/wire/messages.ts";
+import type { Routes } from "../../control/control.ts";
+import type { Watch, WatchEvent } from "../entities.ts";
+import { FakeControl, FakeWorkers, routes, SCHEMA, type Streaming } from "./testing.ts";
+import { WatchHub } from "./watch_hub.ts";
+
+function watching(first: Routes) {
+  const clock = new ManualClock();
+  const control = new FakeControl(first);
+  const workers = new FakeWorkers();
+  const clients = new Map<string, ReturnType<FakeWorkers["connect"]>>();
+  const hub = new WatchHub({
+    clock,
+    log: silentLogger,
+    control,
+    client: (session) => {
+      if (!clients.has(session)) clients.set(session, workers.connect(session));
+      return clients.get(session);
+    },
+    id: "hub",
+  });
+  return { clock, control, workers, hub, [Symbol.dispose]: () => hub.close() };
+}
+
+/** Opens a watch whose streams open at once. */
+async function open(
+  { hub, workers }: ReturnType<typeof watching>,
+  options: { prefix?: string; lastEventId?: string } = {},
+): Promise<Reader> {
+  const watch = hub.watch(SCHEMA, { prefix: "", ...options });
+  await settled();
+  for (const stream of workers.streams) stream.open();
+  const opened = await watch;
+  assert(!("kind" in opened));
+  return new Reader(opened);
+}
+
+/** Takes what a watch has, without waiting. */
+class Reader {
+  readonly #events: AsyncIterator<WatchEvent>;
+  #next: Promise<IteratorResult<WatchEvent>> | undefined;
+
+  constructor(readonly watch: Watch) {
+    this.#events = watch[Symbol.asyncIterator]();
+  }
+
+  async take(): Promise<(WatchEvent | "end")[]> {
+    const taken: (WatchEvent | "end")[] = [];
+    for (;;) {
+      this.#next ??= this.#events.next();
+      const result = await Promise.race([this.#next, settled()]);
+      if (result === undefined) return taken;
+      this.#next = undefined;
+      taken.push(result.done ? "end" : result.value);
+      if (result.done) return taken;
+    }
+  }
+}
+
+function event(key: string, version: number, schema = SCHEMA): EntityEvent {
+  return { kind: "put", name: entityName(schema, parseEntityKey(key)), version, etag: `${version}-e` };
+}
+
+const kinds = (events: readonly (WatchEvent | "end")[]) =>
+  events.map((e) => e === "end" ? e : e.kind === "reset" ? "reset" : `${e.key}@${e.version}`);
+const last = ({ workers }: ReturnType<typeof watching>): Streaming => workers.streams.at(-1)!;
+
+Deno.test("watch: events of all workers, of this schema and prefix only, numbered in one sequence", async () => {
+  using w = watching(routes(1, "a", "b"));
+  const all = await open(w);
+  const some = await open(w, { prefix: "x" });
+  const [a, b] = w.workers.streams;
+  a!.emit(event("x1", 1));
+  b!.emit(event("y1", 1));
+  a!.emit(event("x1", 1, parseSchemaId("other")));
+  b!.emit({ ...event("x1", 2), kind: "delete" });
+  const seen = await all.take();
+  assert.deepEqual(kinds(seen), ["x1@1", "y1@1", "x1@2"]);
+  assert.equal(new Set(seen.map((e) => e !== "end" && e.sequence)).size, 3);
+  assert.deepEqual(kinds(await some.take()), ["x1@1", "x1@2"]);
+  assert.equal(w.workers.streams.length, 2, "one stream a worker, however many watch");
+});
+
+Deno.test("watch: streams are open only while somebody watches", async () => {
+  using w = watching(routes(1, "a"));
+  assert.equal(w.workers.streams.length, 0);
+  const reader = await open(w);
+  reader.watch.close();
+  assert(last(w).signal.aborted);
+  assert.equal(w.hub.watchers, 0);
+});
+
+Deno.test("watch: who comes back gets what was missed, or a reset when that is not known any more", async () => {
+  using w = watching(routes(1, "a"));
+  const reader = await open(w);
+  last(w).emit(event("k", 1));
+  const [first] = await reader.take();
+  last(w).emit(event("k", 2));
+  last(w).emit(event("k", 3));
+  const id = (first as WatchEvent).sequence;
+  assert.deepEqual(kinds(await (await open(w, { lastEventId: id })).take()), ["k@2", "k@3"]);
+  for (const unknown of ["another-1", "hub-99", "hub-x", "nonsense", ""]) {
+    assert.deepEqual(kinds(await (await open(w, { lastEventId: unknown })).take()), ["reset"], unknown);
+  }
+  for (let n = 0; n < 2 * WATCH_EVENTS_KEPT; n++) {
+    last(w).emit(event("k", n));
+    if (n % 500 === 0) await reader.take();
+  }
+  assert.deepEqual(kinds(await (await open(w, { lastEventId: id })).take()), ["reset"]);
+});
+
+Deno.test("watch: when nobody watched in between, what happened is not known", async () => {
+  using w = watching(routes(1, "a"));
+  const reader = await open(w);
+  last(w).emit(event("k", 1));
+  const [seen] = await reader.take();
+  reader.watch.close();
+  assert.deepEqual(kinds(await (await open(w, { lastEventId: (seen as WatchEvent).sequence })).take()), ["reset"]);
+});
+
+Deno.test("watch: a reader that is too slow is cut off at its bound, the others go on", async () => {
+  using w = watching(routes(1, "a"));
+  const slow = await open(w);
+  const quick = await open(w);
+  for (let n = 0; n <= WATCH_BUFFER_EVENTS_MAX; n++) {
+    last(w).emit(event("k", n));
+    if (n % 100 === 0) await quick.take();
+  }
+  const seen = await slow.take();
+  assert.equal(seen.length, WATCH_BUFFER_EVENTS_MAX + 1);
+  assert.equal(seen.at(-1), "end");
+  last(w).emit(event("k", 7));
+  assert.deepEqual(kinds(await quick.take()).at(-1), "k@7");
+});
+
+Deno.test("watch: a stream that broke is opened again, and everybody lists again", async () => {
+  using w = watching(routes(1, "a"));
+  const reader = await open(w);
+  last(w).emit(event("k", 1));
+  const [seen] = await reader.take();
+  last(w).break();
+  await w.clock.advance(100);
+  assert.equal(w.workers.streams.length, 2);
+  last(w).open();
+  last(w).emit(event("k", 5));
+  assert.deepEqual(kinds(await reader.take()), ["reset", "k@5"]);
+  assert.deepEqual(kinds(await (await open(w, { lastEventId: (seen as WatchEvent).sequence })).take()), ["reset"]);
+});
+
+Deno.test("watch: a worker that is out may have told too little: a reset", async () => {
+  using w = watching(routes(1, "a", "b"));
+  const reader = await open(w);
+  w.control.publish({ routes: routes(2, "b", "b") });
+  await w.clock.advance(0);
+  assert.deepEqual(kinds(await reader.take()), ["reset"]);
+});
+
+Deno.test("watch: a worker that joins is followed; what it may have done before its stream opened is a reset", async () => {
+  using w = watching(routes(1, "a", "a"));
+  const reader = await open(w);
+  const joining = routes(2, "a", "b");
+  w.control.publish({ routes: { ...joining, owners: routes(2, "a", "moving").owners } });
+  await settled();
+  assert.equal(w.workers.streams.length, 2);
+  last(w).open();
+  assert.deepEqual(kinds(await reader.take()), [], "it owned nothing yet");
+
+  w.control.publish({ routes: routes(3, "a", "c") });
+  await w.clock.advance(0);
+  await reader.take();
+  last(w).break();
+  await w.clock.advance(100);
+  last(w).open();
+  assert.deepEqual(kinds(await reader.take()), ["reset"], "it owned a partition while its first stream failed");
+});
+
+Deno.test("watch: a worker whose stream does not open delays a watch only for a while", async () => {
+  using w = watching(routes(1, "a"));
+  const watch = w.hub.watch(SCHEMA, { prefix: "" });
+  await w.clock.advance(1_999);
+  await w.clock.advance(1);
+  const opened = await watch;
+  assert(!("kind" in opened));
+  const reader = new Reader(opened);
+  last(w).open();
+  assert.deepEqual(kinds(await reader.take()), ["reset"]);
+});
+
+Deno.test("watch: there are not more watchers than the bound; closing ends them all", async () => {
+  using w = watching(routes(1, "a"));
+  const readers = await Promise.all(Array.from({ length: WATCHERS_MAX }, () => open(w)));
+  const refused = await w.hub.watch(SCHEMA, { prefix: "" });
+  assert("kind" in refused && refused.code === "overloaded");
+  w.hub.close();
+  assert.deepEqual(await readers[0]!.take(), ["end"]);
+  assert.equal(w.hub.watchers, 0);
+});
