@@ -32,6 +32,8 @@ export interface Administration extends AdminOperations {
 
 /** Partitions that a warning lists by number. */
 const NAMED_PARTITIONS = 8;
+/** Templates that are not usable and get a warning each; the others share one. */
+const NAMED_TEMPLATES = 20;
 
 export function createAdministration(parts: AdministrationParts): Administration {
   const { control, front, store, config, clock, log } = parts;
@@ -90,16 +92,25 @@ export function createAdministration(parts: AdministrationParts): Administration
         since: null,
       });
     }
-    for (const [id, { invalid }] of control.snapshot().schemas.templates) {
-      if (invalid === undefined) continue;
-      list.push({
-        code: "invalid_template",
-        severity: "warning",
-        message: `The template of the schema ${id} is not usable, so that writes are refused: ${invalid}`,
-        since: null,
-      });
-    }
+    list.push(...templateWarnings());
     return list;
+  }
+
+  function templateWarnings(): Warning[] {
+    const warning = (message: string): Warning => ({
+      code: "invalid_template",
+      severity: "warning",
+      message,
+      since: null,
+    });
+    const unusable = [...control.snapshot().schemas.templates].flatMap(([id, { invalid }]) =>
+      invalid === undefined
+        ? []
+        : [`The template of the schema ${id} is not usable, so that writes are refused: ${invalid}`]
+    );
+    const named = unusable.slice(0, NAMED_TEMPLATES).map(warning);
+    const more = unusable.length - named.length;
+    return more === 0 ? named : [...named, warning(`${more} more templates are not usable.`)];
   }
 
   /** A time of the monotonic clock, for people. */
