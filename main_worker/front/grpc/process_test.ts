@@ -1,0 +1,180 @@
+import assert from "assert";
+import fc from "fast-check";
+import { recordingLogger } from "../../../shared/logging/logger.ts";
+import { failure } from "../../../shared/outcome.ts";
+import type { ClientOperation, ClientRequest, ClientResponse } from "../../../shared/wire/client_messages.ts";
+import { Authenticator } from "../auth.ts";
+import { ADMIN_KEY, countingRandom, FakeControl, FakeEntities, ManualClock } from "../rest/testing.ts";
+import { createProcess } from "./process.ts";
+
+const OPERATIONS: readonly ClientOperation[] = [
+  "get",
+  "head",
+  "get_many",
+  "list",
+  "schema_get",
+  "schema_list",
+  "put",
+  "put_many",
+  "patch",
+  "delete",
+  "schema_put",
+  "schema_delete",
+];
+
+async function world(answerBytesMax = 4 << 20) {
+  const clock = new ManualClock();
+  const control = await FakeControl.open(clock, countingRandom(), ADMIN_KEY);
+  const entities = new FakeEntities(clock);
+  const log = recordingLogger();
+  const counted: [string, string][] = [];
+  let refused = 0;
+  const process = createProcess({
+    entities,
+    control,
+    authenticator: new Authenticator(clock, () => control.snapshot().credentials),
+    clock,
+    log,
+    documentBytesMax: 1_000,
+    answerBytesMax,
+    metrics: {
+      request: (operation, status) => void counted.push([operation, status]),
+      credentialRefused: () => void refused++,
+    },
+  });
+  const call = (operation: ClientOperation, request: Partial<ClientRequest> = {}, credential = ADMIN_KEY) =>
+    process({ ...NOTHING, operation, schemaId: "s", ...request }, credential, "192.0.2.1");
+  return { call, control, entities, log, counted, refused: () => refused };
+}
+
+const NOTHING: ClientRequest = {
+  operation: "get",
+  schemaId: "",
+  entityKey: "",
+  payload: new Uint8Array(),
+  force: false,
+  keys: [],
+  entities: [],
+  prefix: "",
+  limit: 0,
+  cursor: "",
+  values: false,
+  counts: false,
+};
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+Deno.test("a refused credential is told, counted and put on record; nothing is done", async () => {
+  const { call, control, entities, log, counted, refused } = await world();
+  entities.fault = () => {
+    throw new Error("it was done");
+  };
+  const made = await control.createApiKey({ name: "r", permissions: ["read"], schemas: ["user*"] });
+  assert(made.kind === "done");
+  for (const operation of OPERATIONS) {
+    assert.equal((await call(operation, {}, "wrong")).status, "unauthorized");
+    assert.equal((await call(operation, {}, "")).status, "unauthorized");
+    if (operation !== "schema_list") assert.equal((await call(operation, {}, made.value.secret)).status, "forbidden");
+  }
+  assert.equal(refused(), 3 * OPERATIONS.length - 1);
+  assert.equal(log.of("request_refused").length, refused());
+  assert.deepEqual(log.of("request_refused")[0]!.fields, {
+    address: "192.0.2.1",
+    code: "unauthorized",
+    operation: "get",
+    audit: true,
+  });
+  assert.deepEqual(counted.slice(0, 3).map(([, status]) => status), [
+    "UNAUTHENTICATED",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+  ]);
+});
+
+Deno.test("templates: what was there, what is kept on record", async () => {
+  const { call, log } = await world();
+  const payload = bytes(' {"type":"object"} ');
+  assert.deepEqual(await call("schema_put", { payload }), { status: "ok", existed: false });
+  assert.deepEqual(await call("schema_put", { payload }), { status: "ok", existed: true });
+  assert.equal(new TextDecoder().decode((await call("schema_get")).result), '{"type":"object"}');
+  assert.equal((await call("schema_put", { payload: bytes('{"type":7}') })).status, "invalid_schema");
+  assert.deepEqual(await call("schema_delete"), { status: "ok", existed: true });
+  assert.equal((await call("schema_delete")).status, "not_found");
+  assert.deepEqual(log.of("schema_put").map(({ fields }) => fields.result), ["ok", "ok", "invalid_schema"]);
+  assert.deepEqual(log.of("schema_delete").map(({ fields }) => [fields.client_id, fields.result]), [["admin", "ok"], [
+    "admin",
+    "ok",
+  ]]);
+});
+
+Deno.test("a page and an answer of many end where a client could not receive more", async () => {
+  const { call } = await world(4_000);
+  for (let i = 0; i < 9; i++) {
+    await call("put", { entityKey: `k${i}`, payload: bytes(`"${"x".repeat(900)}"`) });
+  }
+  const seen: string[] = [];
+  let pages = 0;
+  for (let cursor: string | undefined = ""; cursor !== undefined; pages++) {
+    const page: ClientResponse = await call("list", { values: true, cursor });
+    assert(page.entities!.reduce((sum, { value }) => sum + value!.length, 0) <= 4_000);
+    seen.push(...page.entities!.map(({ key }) => key));
+    cursor = page.nextCursor;
+  }
+  assert.deepEqual(seen, ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"]);
+  assert.equal(pages, 5);
+  assert.equal((await call("get_many", { keys: ["k0", "k1", "k2"] })).status, "too_large");
+  assert.equal((await call("get_many", { keys: ["k0", "k1", "k1"] })).entities!.length, 2);
+});
+
+Deno.test("of many documents, what was not stored is told for each", async () => {
+  const { call, entities } = await world();
+  entities.fault = (_, key) => key === "b" ? failure("storage_unavailable", "the disk is full") : undefined;
+  const answer = await call("put_many", { entities: ["a", "b", "c"].map((key) => ({ key, payload: bytes("1") })) });
+  assert.deepEqual([answer.status, answer.retryAfterS], ["storage_unavailable", 1]);
+  assert.deepEqual(answer.entities!.map(({ key, status }) => [key, status]), [
+    ["a", "ok"],
+    ["b", "storage_unavailable"],
+    ["c", "ok"],
+  ]);
+});
+
+Deno.test("what nobody expected is counted and thrown on", async () => {
+  const { call, entities, counted } = await world();
+  entities.fault = () => {
+    throw new Error("a defect");
+  };
+  await assert.rejects(call("get", { entityKey: "k" }), /a defect/);
+  assert.deepEqual(counted, [["get", "INTERNAL"]]);
+});
+
+Deno.test("any request whatever ends in an answer", async () => {
+  const { call } = await world();
+  await call("put", { entityKey: "k", payload: bytes('{"a":1}') });
+  const name = fc.oneof(fc.constantFrom("s", "k", "", "..", "a/b", "\0"), fc.string({ unit: "binary", maxLength: 80 }));
+  const payload = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.json().map(bytes));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.record({
+        operation: fc.constantFrom(...OPERATIONS),
+        schemaId: name,
+        entityKey: name,
+        payload,
+        ifMatch: fc.array(name, { maxLength: 3 }),
+        ifNoneMatch: fc.array(name, { maxLength: 3 }),
+        force: fc.boolean(),
+        keys: fc.array(name, { maxLength: 5 }),
+        entities: fc.array(fc.record({ key: name, payload }), { maxLength: 5 }),
+        prefix: name,
+        limit: fc.nat(2_000),
+        cursor: fc.oneof(fc.constant(""), name, fc.base64String()),
+        values: fc.boolean(),
+        counts: fc.boolean(),
+      }),
+      async (request) => {
+        const { status, error } = await call(request.operation, request);
+        assert(status !== "internal" && status !== "unauthorized", `${status}: ${error}`);
+        if (status !== "ok" && status !== "not_modified") assert(error !== undefined && error.length > 0);
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});
