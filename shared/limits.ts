@@ -43,6 +43,8 @@ export const SCHEMA_SUBSCHEMAS_MAX = 20_000;
 export const SCHEMA_FANOUT_MAX = 10_000;
 /** References that one value may pass through before a subschema looks at a part of it. */
 export const SCHEMA_REFERENCE_CHAIN_MAX = 64;
+/** `$dynamicAnchor`s of one schema: each may give every definition another meaning. */
+export const SCHEMA_DYNAMIC_ANCHORS_MAX = 100;
 /** Sizes of all patterns of one schema together; a pattern counts as 16 at least. Compiling takes about 10 us for each 1. */
 export const SCHEMA_PATTERNS_SIZE_MAX = 20_000;
 export const PATTERN_CHARS_MAX = 4_096;

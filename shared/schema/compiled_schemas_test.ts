@@ -51,7 +51,7 @@ Deno.test("the least recently used makes room", () => {
 Deno.test("their weight is bounded, and one that is heavier than all may be the only one", () => {
   const schemas = new CompiledSchemas(100, 300_000);
   for (let i = 0; i < 20; i++) add(schemas, { minimum: i });
-  assert.ok(schemas.size < 5);
+  assert.ok(schemas.size > 1 && schemas.size < 20);
   const heavy = add(schemas, { pattern: "^(a|b)+(c|d)+$", description: "x".repeat(20_000) });
   assert.equal(schemas.size, 1);
   assert.deepEqual(schemas.get(heavy)!.validate(encode('"abcd"')), []);

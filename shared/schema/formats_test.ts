@@ -82,7 +82,7 @@ Deno.test("each format has a case", () => {
 });
 
 Deno.test("no text makes a format throw or take more than linear time", () => {
-  const size = 1_000_000;
+  const size = 200_000;
   const pieces = [
     "a",
     "1",

@@ -5,13 +5,13 @@
  * numbered definition to another. Dynamic references depend on the way by which a schema was reached, so a definition
  * is made for each pair of a target and the anchors that are in force there (partial evaluation: the pairs are finite,
  * and one in nearly all schemas). Keywords of older drafts are written in their newer form, keywords without effect are
- * left out, so the code generator sees none that it would take to mean something.
+ * left out.
  *
  * And here is refused what would stop a worker: schemas that are too large, that apply themselves to the same value
  * without end, or that apply too many subschemas to one value.
  */
 import {
-  SCHEMA_ALTERNATIVES_MAX,
+  SCHEMA_DYNAMIC_ANCHORS_MAX,
   SCHEMA_FANOUT_MAX,
   SCHEMA_REFERENCE_CHAIN_MAX,
   SCHEMA_SUBSCHEMAS_MAX,
@@ -30,31 +30,59 @@ export class SchemaError extends Error {
   }
 }
 
-/**
- * A definition: a boolean, or the 2020-12 keywords that need nothing resolved, and these of our own:
- * `x-call` (apply the definition of this number), `x-branch` (the same where only the verdict counts) and `x-steps`
- * ({@linkcode StepCosts}).
- */
-export type Definition = boolean | Record<string, unknown>;
+/** What a value must be: anything (`true`), nothing (`false`), or what the rules say. */
+export type Definition = boolean | Rules;
 
-/** What one application of a subschema costs beside the subschemas that it applies. */
-export interface StepCosts {
-  readonly own: number;
-  /** How often the names of an object are gone through. */
-  readonly names: number;
-  /** Whether the characters of a string are gone through. */
-  readonly text: boolean;
-  /** Whether problems found here are reported. If not, only the verdict counts. */
-  readonly report: boolean;
+/** The keywords of 2020-12 that have an effect on which documents are valid, with nothing left to resolve. */
+export interface Rules {
+  /** Definitions that must hold for the same value, by number: what references lead to. */
+  readonly calls?: readonly number[];
+  readonly type?: readonly string[];
+  /** One value, in a list so that `null` is one. */
+  readonly const?: readonly [Json];
+  readonly enum?: readonly Json[];
+  readonly multipleOf?: number;
+  readonly maximum?: number;
+  readonly exclusiveMaximum?: number;
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maxLength?: number;
+  readonly minLength?: number;
+  readonly pattern?: string;
+  readonly format?: string;
+  readonly allOf?: readonly Definition[];
+  readonly anyOf?: readonly Definition[];
+  readonly oneOf?: readonly Definition[];
+  readonly not?: Definition;
+  readonly if?: Definition;
+  readonly then?: Definition;
+  readonly else?: Definition;
+  readonly prefixItems?: readonly Definition[];
+  readonly items?: Definition;
+  readonly contains?: Definition;
+  /** Whether `unevaluatedItems` leaves out what `contains` has matched. */
+  readonly containsEvaluates?: boolean;
+  readonly minContains?: number;
+  readonly maxContains?: number;
+  readonly maxItems?: number;
+  readonly minItems?: number;
+  readonly uniqueItems?: boolean;
+  readonly unevaluatedItems?: Definition;
+  readonly properties?: ReadonlyMap<string, Definition>;
+  readonly patternProperties?: ReadonlyMap<string, Definition>;
+  readonly additionalProperties?: Definition;
+  readonly propertyNames?: Definition;
+  readonly required?: readonly string[];
+  readonly maxProperties?: number;
+  readonly minProperties?: number;
+  readonly dependentRequired?: readonly (readonly [name: string, needed: readonly string[]])[];
+  readonly dependentSchemas?: readonly (readonly [name: string, definition: Definition])[];
+  readonly unevaluatedProperties?: Definition;
 }
 
 /** Definition 0 is the schema itself. */
 export interface LinkedSchema {
   readonly definitions: readonly Definition[];
-  /** Whether `unevaluatedItems` or `unevaluatedProperties` is used. */
-  readonly unevaluated: boolean;
-  /** Whether it names a property that every object of the language inherits. */
-  readonly inherited: boolean;
   /** Every pattern in it, with the place where it was first found. */
   readonly patterns: ReadonlyMap<string, string>;
 }
@@ -74,8 +102,6 @@ interface Subschema {
   readonly schema: boolean | JsonObject;
   readonly pointer: string;
   readonly resource: Resource;
-  /** Subschemas in it, itself included. */
-  readonly size: number;
   readonly id: number;
 }
 
@@ -83,6 +109,8 @@ interface Subschema {
 interface Scope {
   readonly anchors: ReadonlyMap<string, Subschema>;
   readonly key: string;
+  /** The scopes inside resources that were entered from here. */
+  readonly inside: Map<Resource, Scope>;
 }
 
 /** The subschemas that are applied to one and the same value within a definition, and the definitions called for it. */
@@ -96,19 +124,12 @@ interface Level {
 interface Context {
   readonly scope: Scope;
   readonly level: Level;
-  readonly report: boolean;
 }
 
-/** How a subschema relates to the one around it. */
-type Position = "same" | "branch" | "part" | "part branch";
+/** Whether a subschema applies to the same value as the one around it, or to a part of it. */
+type Position = "same" | "part";
 
 const BASE_URI = "http://schema.invalid/";
-const NO_SCOPE: Scope = { anchors: new Map(), key: "" };
-/** Branches with more subschemas become functions of their own: code for a verdict nests, and nests only so deep. */
-const BRANCH_SIZE_MAX = 24;
-
-const INHERITED = new Set(Object.getOwnPropertyNames(Object.prototype));
-
 /** Keywords whose value is a schema, a list of schemas, or schemas by name. */
 const HOLDS_SCHEMA = ("not if then else contains items additionalItems unevaluatedItems additionalProperties " +
   "unevaluatedProperties propertyNames").split(" ");
@@ -129,6 +150,7 @@ class Linker {
   readonly #dialect: Dialect;
   readonly #resources = new Map<string, Resource>();
   readonly #subschemas = new Map<JsonObject, Subschema>();
+  readonly #scopes = new Map<string, Scope>();
   readonly #numbers = new Map<string, number>();
   readonly #pending: { readonly number: number; readonly target: Subschema; readonly scope: Scope }[] = [];
   readonly #definitions: Definition[] = [];
@@ -138,36 +160,27 @@ class Linker {
   readonly #patterns = new Map<string, string>();
   #written = 0;
   #indexed = 0;
-  #unevaluated = false;
-  #inherited = false;
+  #dynamicAnchors = 0;
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
   }
 
   link(schema: boolean | JsonObject): LinkedSchema {
-    this.#unevaluated = this.#dialect.keywords.has("unevaluatedItems") && namesUnevaluated(schema);
     const resource = this.#addResource(BASE_URI, "", schema);
     const root = this.#index(schema, "", resource);
-    this.#define(root, NO_SCOPE);
+    this.#define(root, this.#scope(new Map()));
     for (let next = this.#pending.pop(); next !== undefined; next = this.#pending.pop()) {
       const { number, target, scope } = next;
       const level = this.#addLevel(target.pointer);
       this.#roots[number] = level;
-      this.#definitions[number] = this.#write(target, { scope, level, report: true });
+      this.#definitions[number] = this.#write(target, { scope, level });
     }
     this.#checkFanout();
     return {
       definitions: this.#definitions,
-      unevaluated: this.#unevaluated,
-      inherited: this.#inherited,
       patterns: this.#patterns,
     };
-  }
-
-  /** Code for `unevaluated…` grows with the square of the subschemas that apply to a value. */
-  get #subschemasMax(): number {
-    return this.#unevaluated ? SCHEMA_SUBSCHEMAS_MAX / 2 : SCHEMA_SUBSCHEMAS_MAX;
   }
 
   // Finding every schema, resource and anchor.
@@ -181,15 +194,12 @@ class Linker {
 
   /** Indexes a schema and all within. Recurses at most as deep as JSON may nest. */
   #index(schema: boolean | JsonObject, pointer: string, outer: Resource): Subschema {
-    if (typeof schema === "boolean") return { schema, pointer, resource: outer, size: 1, id: this.#indexed++ };
+    if (typeof schema === "boolean") return { schema, pointer, resource: outer, id: this.#indexed++ };
     if (this.#indexed > SCHEMA_SUBSCHEMAS_MAX * 2) tooMany(SCHEMA_SUBSCHEMAS_MAX * 2, pointer);
     const { resource, anchor } = this.#identify(schema, pointer, outer);
     const id = this.#indexed++;
-    let size = 1;
-    for (const [value, place] of children(schema, this.#dialect)) {
-      size += this.#index(value, `${pointer}${place}`, resource).size;
-    }
-    const subschema = { schema, pointer, resource, size, id };
+    for (const [value, place] of children(schema, this.#dialect)) this.#index(value, `${pointer}${place}`, resource);
+    const subschema = { schema, pointer, resource, id };
     this.#subschemas.set(schema, subschema);
     if (anchor !== undefined) this.#addAnchor(resource, resource.anchors, anchor, subschema);
     const { keywords } = this.#dialect;
@@ -199,6 +209,9 @@ class Linker {
     if (keywords.has("$dynamicAnchor") && typeof schema.$dynamicAnchor === "string") {
       this.#addAnchor(resource, resource.anchors, schema.$dynamicAnchor, subschema);
       resource.dynamicAnchors.set(schema.$dynamicAnchor, subschema);
+      if (++this.#dynamicAnchors > SCHEMA_DYNAMIC_ANCHORS_MAX) {
+        throw new SchemaError(`the schema has more than ${SCHEMA_DYNAMIC_ANCHORS_MAX} dynamic anchors`, pointer);
+      }
     }
     if (keywords.has("$recursiveAnchor") && schema.$recursiveAnchor === true && resource.root === schema) {
       resource.dynamicAnchors.set("", subschema);
@@ -292,14 +305,24 @@ class Linker {
 
   /** The scope inside a resource that is entered with `scope` in force: what is bound outside stays. */
   #enter(scope: Scope, resource: Resource): Scope {
-    let anchors: Map<string, Subschema> | undefined;
-    for (const [name, subschema] of resource.dynamicAnchors) {
-      if (scope.anchors.has(name)) continue;
-      anchors ??= new Map(scope.anchors);
-      anchors.set(name, subschema);
+    if (resource.dynamicAnchors.size === 0) return scope;
+    let inside = scope.inside.get(resource);
+    if (inside === undefined) {
+      const anchors = new Map([...resource.dynamicAnchors, ...scope.anchors]);
+      inside = anchors.size === scope.anchors.size ? scope : this.#scope(anchors);
+      scope.inside.set(resource, inside);
     }
-    if (anchors === undefined) return scope;
-    return { anchors, key: [...anchors].map(([name, { id }]) => `${id}:${name}`).sort().join(" ") };
+    return inside;
+  }
+
+  #scope(anchors: ReadonlyMap<string, Subschema>): Scope {
+    const key = [...anchors].map(([name, { id }]) => `${id}:${name}`).sort().join(" ");
+    let scope = this.#scopes.get(key);
+    if (scope === undefined) {
+      scope = { anchors, key, inside: new Map() };
+      this.#scopes.set(key, scope);
+    }
+    return scope;
   }
 
   // Writing definitions.
@@ -325,7 +348,7 @@ class Linker {
 
   #write(subschema: Subschema, context: Context): Definition {
     const { schema, pointer, resource } = subschema;
-    if (++this.#written > this.#subschemasMax) tooMany(this.#subschemasMax, pointer);
+    if (++this.#written > SCHEMA_SUBSCHEMAS_MAX) tooMany(SCHEMA_SUBSCHEMAS_MAX, pointer);
     context.level.visits++;
     if (typeof schema === "boolean") return schema;
     const scope = this.#enter(context.scope, resource);
@@ -337,60 +360,23 @@ class Linker {
     const pointer = `${parent.pointer}${place}`;
     const part = (isObject(value) ? this.#subschemas.get(value) : undefined) ??
       this.#index(value as boolean | JsonObject, pointer, parent.resource);
-    const level = position.startsWith("part") ? this.#addLevel(pointer) : context.level;
-    const report = context.report && !position.endsWith("branch");
-    if (!report && part.size > BRANCH_SIZE_MAX) {
-      return this.#call(part, pointer, { ...context, level, report });
-    }
-    return this.#write(part, { scope: context.scope, level, report });
+    return this.#write(part, { ...context, level: position === "part" ? this.#addLevel(pointer) : context.level });
   }
 
-  /** Writes a call of what a reference leads to. */
-  writeReference(reference: string, keyword: string, from: Subschema, context: Context): Definition {
+  /** The number of the definition that a reference leads to. */
+  callReference(reference: string, keyword: string, from: Subschema, { scope, level }: Context): number {
     const pointer = `${from.pointer}/${keyword}`;
     const { target, anchor } = this.#resolve(reference, from.resource, pointer);
     let actual = target;
     if (keyword === "$dynamicRef" && anchor !== undefined && target.resource.dynamicAnchors.get(anchor) === target) {
-      actual = context.scope.anchors.get(anchor) ?? target;
+      actual = scope.anchors.get(anchor) ?? target;
     }
     if (keyword === "$recursiveRef" && target.resource.dynamicAnchors.has("")) {
-      actual = context.scope.anchors.get("") ?? target;
+      actual = scope.anchors.get("") ?? target;
     }
-    return this.#call(actual, pointer, context);
-  }
-
-  /**
-   * What `contains` asks for on behalf of `unevaluatedItems` in the same schema: in 2020-12 an item that it matches is
-   * evaluated. It is looked for in all that may apply to the same value. Of a branch that does not apply or fails, the
-   * `contains` counts too, which the specification denies: items that only such a branch asks for are let pass.
-   */
-  writeContained(subschema: Subschema, context: Context): Definition[] {
-    if (!this.#dialect.keywords.has("prefixItems")) return [];
-    const level = this.#addLevel(`${subschema.pointer}/unevaluatedItems`);
-    const written: Definition[] = [];
-    const seen = new Set<Subschema>();
-    const visit = (place: Subschema): void => {
-      if (seen.has(place) || typeof place.schema === "boolean") return;
-      seen.add(place);
-      for (const [value, keyword, pointer] of inPlace(place.schema)) {
-        if (typeof value === "string") {
-          visit(this.#resolve(value, place.resource, `${place.pointer}${pointer}`).target);
-          continue;
-        }
-        const part = this.#subschemas.get(value);
-        if (part === undefined) continue;
-        if (keyword !== "contains") visit(part);
-        else written.push(this.#call(part, part.pointer, { scope: context.scope, level, report: false }));
-      }
-    };
-    visit(subschema);
-    return written;
-  }
-
-  #call(target: Subschema, pointer: string, { scope, level, report }: Context): Definition {
-    const number = this.#define(target, scope);
+    const number = this.#define(actual, scope);
     level.calls.push({ target: number, pointer });
-    return { [report ? "x-call" : "x-branch"]: number };
+    return number;
   }
 
   addPattern(pattern: string, pointer: string): void {
@@ -399,15 +385,6 @@ class Linker {
 
   get dialect(): Dialect {
     return this.#dialect;
-  }
-
-  /** Whether `unevaluatedItems` or `unevaluatedProperties` may be used. */
-  get unevaluated(): boolean {
-    return this.#unevaluated;
-  }
-
-  notePropertyNames(names: Iterable<string>): void {
-    for (const name of names) if (INHERITED.has(name)) this.#inherited = true;
   }
 
   // Bounding what one value can cost.
@@ -449,18 +426,16 @@ class Linker {
   }
 }
 
+/** Rules while they are written. */
+type Draft = { -readonly [Keyword in keyof Rules]: Rules[Keyword] };
+
 /** Writes one subschema in the simple form. */
 class Writer {
   readonly #linker: Linker;
   readonly #subschema: Subschema;
   readonly #schema: JsonObject;
   readonly #context: Context;
-  readonly #out: Record<string, unknown> = {};
-  /** Further schemas that must hold. */
-  readonly #allOf: Definition[] = [];
-  #own = 0;
-  #names = 0;
-  #text = false;
+  readonly #out: Draft = {};
 
   constructor(linker: Linker, subschema: Subschema, context: Context) {
     this.#linker = linker;
@@ -470,31 +445,14 @@ class Writer {
   }
 
   write(): Definition {
-    const { refStandsAlone } = this.#linker.dialect;
     this.#references();
-    if (!refStandsAlone || typeof this.#schema.$ref !== "string") {
+    if (!this.#linker.dialect.refStandsAlone || typeof this.#schema.$ref !== "string") {
       this.#values();
       this.#combinations();
       this.#arrays();
       this.#objects();
     }
-    const out = this.#out;
-    if (this.#allOf.length === 1 && Object.keys(out).length === 0) return this.#allOf[0]!;
-    if (this.#allOf.length > 0) out.allOf = this.#allOf;
-    if (Object.keys(out).length === 0) return true;
-    out["x-steps"] = {
-      own: 1 + (this.#own >> 3),
-      names: this.#names,
-      text: this.#text,
-      report: this.#context.report,
-    } satisfies StepCosts;
-    return out;
-  }
-
-  /** A subschema that stands nowhere in the schema. */
-  #made(keywords: Record<string, unknown>): Definition {
-    const costs: StepCosts = { own: 2, names: 0, text: false, report: false };
-    return { ...keywords, "x-steps": costs };
+    return Object.keys(this.#out).length === 0 ? true : this.#out;
   }
 
   /** The value of a keyword that the draft knows. */
@@ -506,206 +464,119 @@ class Writer {
     return this.#linker.writePart(value, place, this.#subschema, this.#context, position);
   }
 
+  /** The schema that a keyword holds, if it does. */
+  #one(keyword: string, position: Position): Definition | undefined {
+    const value = this.#get(keyword);
+    return isSchema(value) ? this.#part(value, `/${keyword}`, position) : undefined;
+  }
+
+  /** The schemas in the list that a keyword holds, if it does. */
+  #list(keyword: string, position: Position): Definition[] | undefined {
+    const value = this.#get(keyword);
+    if (!Array.isArray(value)) return undefined;
+    return value.map((item, i) => this.#part(item, `/${keyword}/${i}`, position));
+  }
+
+  /** The members of a keyword, each with its place. */
+  #members(keyword: string): [name: string, value: Json, place: string][] {
+    const value = this.#get(keyword);
+    if (!isObject(value)) return [];
+    return Object.entries(value).map(([name, member]) => [name, member, `/${keyword}/${escapeToken(name)}`]);
+  }
+
+  #set<Keyword extends keyof Rules>(keyword: Keyword, value: Rules[Keyword]): void {
+    if (value !== undefined) this.#out[keyword] = value;
+  }
+
   #references(): void {
+    const calls: number[] = [];
     for (const keyword of ["$ref", "$dynamicRef", "$recursiveRef"]) {
       const reference = this.#get(keyword);
       if (typeof reference !== "string") continue;
-      this.#allOf.push(this.#linker.writeReference(reference, keyword, this.#subschema, this.#context));
+      calls.push(this.#linker.callReference(reference, keyword, this.#subschema, this.#context));
     }
+    if (calls.length > 0) this.#out.calls = calls;
   }
 
   #values(): void {
     for (const keyword of PLAIN) {
       const value = this.#get(keyword);
-      if (value !== undefined) this.#out[keyword] = value;
+      if (value !== undefined) Object.assign(this.#out, { [keyword]: value });
     }
-    if (this.#schema.minLength !== undefined || this.#schema.maxLength !== undefined) this.#text = true;
-    if (this.#schema.minProperties !== undefined || this.#schema.maxProperties !== undefined) this.#names++;
-    const values = this.#get("const") === undefined ? this.#get("enum") : [this.#get("const")!];
-    if (this.#get("const") !== undefined) this.#out.const = this.#get("const");
-    if (this.#get("enum") !== undefined) this.#out.enum = this.#get("enum");
-    this.#own += values === undefined ? 0 : 8;
+    const type = this.#get("type");
+    if (type !== undefined) this.#out.type = [type].flat() as string[];
+    const constant = this.#get("const");
+    if (constant !== undefined) this.#out.const = [constant];
+    this.#set("enum", this.#get("enum") as Json[] | undefined);
     const pattern = this.#get("pattern");
     if (typeof pattern === "string") {
       this.#linker.addPattern(pattern, `${this.#subschema.pointer}/pattern`);
       this.#out.pattern = pattern;
     }
     const format = this.#get("format");
-    if (typeof format === "string" && FORMATS.has(format)) {
-      this.#out.format = format;
-      this.#text = true;
-    }
+    if (typeof format === "string" && FORMATS.has(format)) this.#out.format = format;
   }
 
   #combinations(): void {
-    const all = this.#get("allOf");
-    if (Array.isArray(all)) {
-      all.forEach((value, i) => this.#allOf.push(this.#part(value, `/allOf/${i}`, "same")));
-    }
-    for (const keyword of ["anyOf", "oneOf"]) {
-      const alternatives = this.#get(keyword);
-      if (Array.isArray(alternatives)) this.#alternatives(keyword, alternatives);
-    }
-    const not = this.#get("not");
-    if (not !== undefined) this.#out.not = this.#part(not, "/not", "branch");
-    if (this.#get("if") !== undefined) this.#condition(this.#get("if")!);
-  }
-
-  #condition(condition: Json): void {
-    const written = this.#part(condition, "/if", "branch");
-    for (const keyword of ["then", "else"]) {
-      const value = this.#get(keyword);
-      if (value !== undefined) this.#out[keyword] = this.#part(value, `/${keyword}`, "same");
-    }
-    if (!this.#linker.unevaluated) {
-      if (this.#out.then !== undefined || this.#out.else !== undefined) this.#out.if = written;
-      return;
-    }
-    // What a condition has looked at counts if and only if it holds; the code generator takes it in any case. So that
-    // is left to an alternative, and the condition is asked in a form that looks at nothing.
-    this.#out.if = this.#made({ not: this.#made({ not: written }) });
-    this.#allOf.push(this.#made({ anyOf: [this.#part(condition, "/if", "branch"), true] }));
-  }
-
-  /** Alternatives that are nothing but constants become one `enum`, in which a constant that appears twice is none of oneOf. */
-  #alternatives(keyword: string, alternatives: readonly Json[]): void {
-    const written: Definition[] = [];
-    const constants = new Map<string, Json>();
-    const repeated = new Set<string>();
-    alternatives.forEach((value, i) => {
-      const constant = isObject(value) ? soleConstant(value, this.#linker.dialect) : undefined;
-      if (constant === undefined || alternatives.length < 4) {
-        written.push(this.#part(value, `/${keyword}/${i}`, "branch"));
-        return;
-      }
-      const key = canonicalScalar(constant);
-      if (constants.has(key)) repeated.add(key);
-      constants.set(key, constant);
-    });
-    if (keyword === "oneOf") { for (const key of repeated) constants.delete(key); }
-    if (constants.size > 0) {
-      written.push(this.#made({ enum: [...constants.values()] }));
-    }
-    if (written.length > SCHEMA_ALTERNATIVES_MAX) {
-      throw new SchemaError(
-        `${keyword} has ${written.length} alternatives; ${SCHEMA_ALTERNATIVES_MAX} are allowed`,
-        `${this.#subschema.pointer}/${keyword}`,
-      );
-    }
-    this.#out[keyword] = written.length === 0 ? [false] : written;
+    for (const keyword of ["allOf", "anyOf", "oneOf"] as const) this.#set(keyword, this.#list(keyword, "same"));
+    this.#set("not", this.#one("not", "same"));
+    this.#set("if", this.#one("if", "same"));
+    if (this.#out.if === undefined) return;
+    this.#set("then", this.#one("then", "same"));
+    this.#set("else", this.#one("else", "same"));
   }
 
   #arrays(): void {
-    const items = this.#get("items");
-    const prefix = this.#get("prefixItems") ?? (Array.isArray(items) ? items : undefined);
-    if (Array.isArray(prefix) && prefix.length > 0) {
-      const name = this.#get("prefixItems") === undefined ? "items" : "prefixItems";
-      this.#out.prefixItems = prefix.map((value, i) => this.#part(value, `/${name}/${i}`, "part"));
+    const { keywords } = this.#linker.dialect;
+    if (Array.isArray(this.#get("items"))) {
+      this.#set("prefixItems", this.#list("items", "part"));
+      this.#set("items", this.#one("additionalItems", "part"));
+    } else {
+      this.#set("prefixItems", this.#list("prefixItems", "part"));
+      this.#set("items", this.#one("items", "part"));
     }
-    if (Array.isArray(items)) {
-      const additional = this.#get("additionalItems");
-      if (additional !== undefined) this.#out.items = this.#part(additional, "/additionalItems", "part");
-    } else if (items !== undefined) {
-      this.#out.items = this.#part(items, "/items", "part");
+    this.#set("contains", this.#one("contains", "part"));
+    if (this.#out.contains !== undefined) {
+      this.#set("minContains", this.#get("minContains") as number | undefined);
+      this.#set("maxContains", this.#get("maxContains") as number | undefined);
+      this.#set("containsEvaluates", keywords.has("prefixItems") ? true : undefined);
     }
-    const contains = this.#get("contains");
-    if (contains !== undefined) {
-      this.#out.contains = this.#part(contains, "/contains", "part branch");
-      for (const keyword of ["minContains", "maxContains"]) {
-        const value = this.#get(keyword);
-        if (value !== undefined) this.#out[keyword] = value;
-      }
-    }
-    const unevaluated = this.#get("unevaluatedItems");
-    if (unevaluated === undefined) return;
-    const rest = this.#part(unevaluated, "/unevaluatedItems", "part");
-    const matched = this.#linker.writeContained(this.#subschema, this.#context);
-    this.#out.unevaluatedItems = matched.length === 0 ? rest : this.#made({ anyOf: [...matched, rest] });
+    this.#set("unevaluatedItems", this.#one("unevaluatedItems", "part"));
   }
 
   #objects(): void {
-    const patterns: Record<string, Definition> = {};
-    const properties = this.#get("properties");
-    if (isObject(properties)) {
-      const out: Record<string, Definition> = {};
-      for (const [name, value] of Object.entries(properties)) {
-        const definition = this.#part(value, `/properties/${escapeToken(name)}`, "part");
-        // The code generator skips this name among properties.
-        if (name === "__proto__") this.#pattern(patterns, "^__proto__$", definition, "/properties");
-        else out[name] = definition;
-      }
-      this.#linker.notePropertyNames(Object.keys(properties));
-      this.#own += Object.keys(out).length;
-      this.#out.properties = out;
+    const properties = this.#members("properties");
+    if (properties.length > 0) {
+      this.#out.properties = new Map(
+        properties.map(([name, value, place]) => [name, this.#part(value, place, "part")]),
+      );
     }
-    const patternProperties = this.#get("patternProperties");
-    if (isObject(patternProperties)) {
-      for (const [pattern, value] of Object.entries(patternProperties)) {
-        const place = `/patternProperties/${escapeToken(pattern)}`;
-        this.#pattern(patterns, pattern, this.#part(value, place, "part"), place);
-      }
+    const patterns = this.#members("patternProperties");
+    for (const [pattern, , place] of patterns) this.#linker.addPattern(pattern, `${this.#subschema.pointer}${place}`);
+    if (patterns.length > 0) {
+      this.#out.patternProperties = new Map(
+        patterns.map(([pattern, value, place]) => [pattern, this.#part(value, place, "part")]),
+      );
     }
-    const patternCount = Object.keys(patterns).length;
-    if (patternCount > 0) {
-      this.#out.patternProperties = patterns;
-      this.#names += patternCount;
-    }
-    for (const keyword of ["additionalProperties", "unevaluatedProperties"]) {
-      const value = this.#get(keyword);
-      if (value === undefined) continue;
-      this.#out[keyword] = this.#part(value, `/${keyword}`, "part");
-      this.#names += 1 + patternCount;
-    }
-    const propertyNames = this.#get("propertyNames");
-    if (propertyNames !== undefined) {
-      this.#out.propertyNames = this.#part(propertyNames, "/propertyNames", "part");
-      this.#names++;
-    }
-    const required = this.#get("required");
-    if (Array.isArray(required)) this.#required(required as string[]);
+    this.#set("additionalProperties", this.#one("additionalProperties", "part"));
+    this.#set("propertyNames", this.#one("propertyNames", "part"));
+    const required = this.#get("required") as string[] | undefined;
+    if (required !== undefined && required.length > 0) this.#out.required = required;
     this.#dependents();
-  }
-
-  #pattern(patterns: Record<string, Definition>, pattern: string, definition: Definition, place: string): void {
-    this.#linker.addPattern(pattern, `${this.#subschema.pointer}${place}`);
-    if (Object.hasOwn(patterns, pattern)) patterns[pattern] = this.#made({ allOf: [patterns[pattern], definition] });
-    else patterns[pattern] = definition;
-  }
-
-  #required(names: readonly string[]): void {
-    this.#linker.notePropertyNames(names);
-    this.#own += names.length;
-    if (names.length > 0) this.#out.required = names;
+    this.#set("unevaluatedProperties", this.#one("unevaluatedProperties", "part"));
   }
 
   #dependents(): void {
-    const required: Record<string, readonly string[]> = {};
-    const schemas: Record<string, Definition> = {};
-    const add = (name: string, value: Json, place: string): void => {
-      this.#linker.notePropertyNames([name]);
-      this.#own++;
-      const names = Array.isArray(value) ? value as string[] : undefined;
-      if (names !== undefined) {
-        this.#linker.notePropertyNames(names);
-        this.#own += names.length;
-      }
-      const then = names === undefined ? this.#part(value, place, "same") : this.#made({ required: names });
-      if (name === "__proto__") {
-        // The code generator skips this name among dependencies.
-        this.#allOf.push(this.#made({ if: this.#made({ required: [name] }), then }));
-      } else if (names !== undefined) {
-        required[name] = [...new Set([...Object.hasOwn(required, name) ? required[name]! : [], ...names])];
-      } else {
-        schemas[name] = Object.hasOwn(schemas, name) ? this.#made({ allOf: [schemas[name], then] }) : then;
-      }
-    };
+    const required: [string, string[]][] = [];
+    const schemas: [string, Definition][] = [];
     for (const keyword of ["dependencies", "dependentRequired", "dependentSchemas"]) {
-      const dependents = this.#get(keyword);
-      if (!isObject(dependents)) continue;
-      for (const [name, value] of Object.entries(dependents)) add(name, value, `/${keyword}/${escapeToken(name)}`);
+      for (const [name, value, place] of this.#members(keyword)) {
+        if (Array.isArray(value)) required.push([name, value as string[]]);
+        else schemas.push([name, this.#part(value, place, "same")]);
+      }
     }
-    if (Object.keys(required).length > 0) this.#out.dependentRequired = required;
-    if (Object.keys(schemas).length > 0) this.#out.dependentSchemas = schemas;
+    if (required.length > 0) this.#out.dependentRequired = required;
+    if (schemas.length > 0) this.#out.dependentSchemas = schemas;
   }
 }
 
@@ -728,46 +599,6 @@ function* children(schema: JsonObject, dialect: Dialect): Generator<[boolean | J
       if (isSchema(item)) yield [item, `/${keyword}/${escapeToken(name)}`];
     }
   }
-}
-
-/** `contains`, references, and the schemas that apply to the same value as this one, each with its keyword and place. */
-function* inPlace(schema: JsonObject): Generator<[JsonObject | string, string, string]> {
-  for (const keyword of ["contains", "if", "then", "else"]) {
-    const value = schema[keyword];
-    if (isObject(value)) yield [value, keyword, `/${keyword}`];
-  }
-  for (const keyword of ["allOf", "anyOf", "oneOf"]) {
-    const list = schema[keyword];
-    if (!Array.isArray(list)) continue;
-    for (const [i, value] of list.entries()) if (isObject(value)) yield [value, keyword, `/${keyword}/${i}`];
-  }
-  const dependents = schema.dependentSchemas;
-  for (const [name, value] of Object.entries(isObject(dependents) ? dependents : {})) {
-    if (isObject(value)) yield [value, "dependentSchemas", `/dependentSchemas/${escapeToken(name)}`];
-  }
-  for (const keyword of ["$ref", "$dynamicRef"]) {
-    const reference = schema[keyword];
-    if (typeof reference === "string") yield [reference, keyword, `/${keyword}`];
-  }
-}
-
-/** Whether a schema has an `unevaluated…` keyword anywhere, or a property that is named like one. */
-function namesUnevaluated(value: Json): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (Array.isArray(value)) return value.some(namesUnevaluated);
-  return Object.entries(value).some(([name, member]) => name.startsWith("unevaluated") || namesUnevaluated(member));
-}
-
-/** The scalar constant that is all that a schema asks for. */
-function soleConstant(schema: JsonObject, dialect: Dialect): string | number | boolean | null | undefined {
-  const effective = Object.keys(schema).filter((keyword) => dialect.keywords.has(keyword) || keyword.startsWith("$"));
-  const value = schema.const;
-  if (effective.length !== 1 || effective[0] !== "const") return undefined;
-  return typeof value === "object" && value !== null ? undefined : value;
-}
-
-function canonicalScalar(value: string | number | boolean | null): string {
-  return `${typeof value} ${value === 0 ? 0 : value}`;
 }
 
 function isObject(value: Json | undefined): value is JsonObject {

@@ -2,38 +2,31 @@
  * Compiles JSON Schemas (draft-07, 2019-09, 2020-12) into validators that judge documents in bounded time and memory,
  * however hostile the schema or the document.
  *
- * The linker makes a schema a list of simple definitions, Ajv makes each of them a function. Every function counts its
- * work on one meter and is stopped when a document costs too much, which is a violation: such a document is not stored.
+ * The linker makes a schema a list of simple definitions, the evaluator makes these functions. Every function counts its
+ * work on one meter, and a document that costs more than it may is not valid: so it is not stored.
  *
  * Documents are judged as what `JSON.parse` makes of them: of a name that appears twice the last member counts, numbers
  * are doubles. So `12345678901234567890` is judged as the nearest double, and a number beyond the range of doubles
  * (`1e400`) as an integer that is larger than every `maximum`, satisfies every `minimum`, equals other such numbers of
  * its sign and is a multiple of nothing.
  */
-import { Ajv2020, type AnySchema, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
-import { SCHEMA_BYTES_MAX, SCHEMA_PATTERNS_SIZE_MAX, VIOLATION_PATHS_CHARS_MAX, VIOLATIONS_MAX } from "../limits.ts";
-import { escapeToken } from "../json/pointer.ts";
+import { SCHEMA_BYTES_MAX, SCHEMA_PATTERNS_SIZE_MAX } from "../limits.ts";
 import { scanDocument } from "../json/scanner.ts";
 import { DEFAULT_DIALECT, type Dialect, dialectOf, type Json, type JsonObject } from "./dialect.ts";
-import { FORMATS } from "./formats.ts";
-import { addKeywords, type Slot } from "./keywords.ts";
+import { type Check, createEvaluator } from "./evaluator.ts";
 import { type LinkedSchema, linkSchema, SchemaError } from "./linker.ts";
-import { EnoughProblems, Meter, TooCostly } from "./meter.ts";
+import { type Meter, TooCostly } from "./meter.ts";
 import { compilePattern, type Pattern, PatternError } from "./pattern.ts";
+import { EnoughProblems, Run, type SchemaViolation } from "./run.ts";
 
-/** One way in which a document breaks a schema. `message` quotes the schema, never the document. */
-export interface SchemaViolation {
-  /** JSON Pointer (RFC 6901) into the document. */
-  readonly path: string;
-  readonly message: string;
-}
+export type { SchemaViolation };
 
 /** Judges documents by one schema. Holds no reference to what it has judged. */
 export interface Validator {
   /** Bytes that it may keep in memory, roughly. */
   readonly weight: number;
   /**
-   * All problems of a document, at most {@linkcode VIOLATIONS_MAX}; empty: it is valid. Of alternatives that all fail
+   * All problems of a document, at most `VIOLATIONS_MAX`; empty: it is valid. Of alternatives that all fail
    * (`anyOf`), the first problem of each.
    */
   validate(document: Uint8Array): readonly SchemaViolation[];
@@ -102,24 +95,20 @@ function metaschemaOf(dialect: Dialect): CompiledValidator {
   return validator;
 }
 
-/** Bytes of generated code and data for each byte of a schema, and for each validator, as measured. */
-const WEIGHT_PER_BYTE = 32;
-const WEIGHT_MIN = 64 * 1024;
+/** Bytes of functions and data for each byte of a schema, and for each validator, as measured. */
+const WEIGHT_PER_BYTE = 40;
+const WEIGHT_MIN = 24 * 1024;
 
 class CompiledValidator implements Validator {
   readonly weight: number;
-  readonly #meter = new Meter();
-  readonly #root: ValidateFunction;
+  readonly #run = new Run();
+  readonly #check: Check;
 
   constructor(linked: LinkedSchema, size: number) {
     // Values in the schema are prepared by what judges values later, so that is counted too.
-    this.#meter.reset(SCHEMA_BYTES_MAX);
-    const patterns = compilePatterns(linked.patterns, this.#meter);
-    const slots: Slot[] = linked.definitions.map(() => ({}));
-    const generator = createGenerator(linked, patterns);
-    addKeywords(generator, slots, this.#meter);
-    linked.definitions.forEach((definition, i) => slots[i]!.validate = generator.compile(definition as AnySchema));
-    this.#root = slots[0]!.validate as ValidateFunction;
+    this.#run.begin(SCHEMA_BYTES_MAX);
+    const patterns = compilePatterns(linked.patterns, this.#run.meter);
+    this.#check = createEvaluator(linked, patterns, this.#run);
     this.weight = WEIGHT_MIN + WEIGHT_PER_BYTE * size;
     for (const { weight } of patterns.values()) this.weight += weight;
   }
@@ -136,23 +125,22 @@ class CompiledValidator implements Validator {
 
   /** As `validate`, for a value whose text has so many bytes. */
   judge(value: Json, bytes: number): readonly SchemaViolation[] {
-    const meter = this.#meter;
-    meter.reset(bytes);
-    let problems: readonly ErrorObject[];
+    const run = this.#run;
+    run.begin(bytes);
     try {
-      if (this.#root(value)) return [];
-      problems = this.#root.errors ?? [];
+      if (this.#check(value, undefined)) return NONE;
     } catch (error) {
-      if (error instanceof EnoughProblems) problems = meter.problems as readonly ErrorObject[];
-      else if (error instanceof TooCostly || error instanceof RangeError) return [TOO_COSTLY];
-      else throw error;
-    } finally {
-      this.#root.errors = null;
-      meter.problems = [];
+      // A schema that descends deeper than the stack asks for too much as well.
+      if (error instanceof TooCostly || error instanceof RangeError) run.violations.push(TOO_COSTLY);
+      else if (!(error instanceof EnoughProblems)) throw error;
     }
-    return describe(problems);
+    const { violations } = run;
+    run.violations = [];
+    return violations;
   }
 }
+
+const NONE: readonly SchemaViolation[] = [];
 
 const TOO_COSTLY: SchemaViolation = {
   path: "",
@@ -178,68 +166,4 @@ function compilePatterns(sources: ReadonlyMap<string, string>, meter: Meter): Re
     patterns.set(source, pattern);
   }
   return patterns;
-}
-
-/** An Ajv instance for one schema only: whatever it keeps goes with the validator. */
-function createGenerator(linked: LinkedSchema, patterns: ReadonlyMap<string, Pattern>): Ajv2020 {
-  const regExp = Object.assign((source: string) => {
-    const { test } = patterns.get(source)!;
-    return { test, toString: () => source };
-  }, { code: "regExp" });
-  const generator = new Ajv2020({
-    allErrors: true,
-    strict: false,
-    // A number beyond the range of doubles is still a number.
-    strictNumbers: false,
-    logger: false,
-    meta: false,
-    validateSchema: false,
-    addUsedSchema: false,
-    inlineRefs: false,
-    ownProperties: linked.inherited,
-    formats: Object.fromEntries(FORMATS),
-    code: { regExp, optimize: false },
-  });
-  Object.assign(generator.opts, { unevaluated: linked.unevaluated, dynamicRef: false });
-  return generator;
-}
-
-/** Problems as violations, the place of an unwanted property being the property. */
-function describe(problems: readonly ErrorObject[]): SchemaViolation[] {
-  const violations: SchemaViolation[] = [];
-  let chars = 0;
-  for (const problem of problems) {
-    const { path, message } = describeOne(problem);
-    chars += path.length;
-    if (violations.length > 0 && (violations.length === VIOLATIONS_MAX || chars > VIOLATION_PATHS_CHARS_MAX)) break;
-    // A single path that is out of all bounds is given as far as it goes: up to the last whole token.
-    const short = path.length > VIOLATION_PATHS_CHARS_MAX
-      ? path.slice(0, path.lastIndexOf("/", VIOLATION_PATHS_CHARS_MAX))
-      : path;
-    violations.push({ path: short, message });
-  }
-  return violations;
-}
-
-function describeOne({ instancePath, keyword, params, propertyName, message }: ErrorObject): SchemaViolation {
-  const path = instancePath ?? "";
-  const member = (name: string) => `${path}/${escapeToken(name)}`;
-  switch (keyword) {
-    case "additionalProperties":
-      return {
-        path: member(params.additionalProperty),
-        message: "must NOT be there: the schema does not name the property",
-      };
-    case "unevaluatedProperties":
-      return {
-        path: member(params.unevaluatedProperty),
-        message: "must NOT be there: the schema does not name the property",
-      };
-    case "propertyNames":
-      return { path: member(params.propertyName), message: "must have a name that the schema allows" };
-    case "false schema":
-      return { path, message: "must NOT be there: the schema allows no value" };
-  }
-  if (propertyName !== undefined) return { path: member(propertyName), message: `its name ${message}` };
-  return { path, message: message ?? "must match the schema" };
 }

@@ -288,7 +288,6 @@ Deno.test("all problems are told, each with its place", () => {
     "/id: must be integer",
     "/mo~1re: must NOT be there: the schema does not name the property",
     '/pair/Right: its name must match pattern "^[a-z]+$"',
-    "/pair/Right: must have a name that the schema allows",
     "/pair: must have required property 'left'",
     ": must have required property 'name'",
   ]);
@@ -334,7 +333,7 @@ Deno.test("alternatives that fail tell why, and those that hold tell nothing", (
   assert.deepEqual(judge(schema, '[1,"a","b"]').map(({ path, message }) => `${path}: ${message}`), [
     ": must be string",
     "/1: must be integer",
-    ": must match a schema in anyOf",
+    ": must match at least one of the schemas in anyOf",
   ]);
 });
 
@@ -431,8 +430,7 @@ Deno.test("no schema keeps a worker: what costs too much is refused", () => {
   ];
   for (const [what, schema, document] of expensive) {
     const found = judge(schema, document);
-    assert.equal(found.length, 1, what);
-    assert.match(found[0]!.message, /more work than a document of this size/, what);
+    assert.match(found.at(-1)!.message, /more work than a document of this size/, what);
   }
 });
 
@@ -446,7 +444,7 @@ Deno.test("what is large but sound is judged", () => {
   assert.deepEqual(judge({ uniqueItems: true }, `[${count(50_000).map((i) => `{"id":${i}}`)}]`), []);
   assert.deepEqual(judge({ pattern: "^(?:[a-z]+ ?)+$", minLength: 1 }, `"${"word ".repeat(100_000)}"`), []);
   assert.deepEqual(judge({ oneOf: count(2_000).map((i) => ({ const: `c${i}` })) }, '"c1234"'), []);
-  assert.equal(judge({ oneOf: count(2_000).map((i) => ({ const: `c${i}` })) }, '"other"').length, 2);
+  assert.equal(judge({ oneOf: count(900).map((i) => ({ const: `c${i}` })) }, '"other"').length, 901);
   const wide = { properties: Object.fromEntries(count(2_000).map((i) => [`p${i}`, { type: "string" }])) };
   assert.deepEqual(judge(wide, object(2_000, '"x"')), []);
   assert.equal(judge(wide, object(2_000)).length, VIOLATIONS_MAX);
@@ -587,8 +585,8 @@ const documents = fc.letrec<{ value: unknown }>((tie) => ({
   ),
 })).value;
 
-/** Schemas of 2020-12. `contains` and `unevaluatedItems` don't meet in one, since they may differ (see the linker). */
-function schemasWith(lists: "contains" | "unevaluatedItems"): fc.Arbitrary<Schema> {
+/** Schemas of 2020-12. */
+function randomSchemas(): fc.Arbitrary<Schema> {
   return fc.letrec<{ schema: Schema }>((tie) => {
     const schema = tie("schema");
     const list = fc.array(schema, { minLength: 1, maxLength: 3 });
@@ -623,7 +621,11 @@ function schemasWith(lists: "contains" | "unevaluatedItems"): fc.Arbitrary<Schem
         }, optional),
         fc.record({ allOf: list, anyOf: list, oneOf: list, not: schema }, optional),
         fc.record({ if: schema, then: schema, else: schema, $ref: fc.constant("#/$defs/a") }, optional),
-        fc.record({ prefixItems: list, items: schema, [lists]: schema }, optional),
+        fc.record(
+          { prefixItems: list, items: schema, contains: schema, allOf: list, unevaluatedItems: schema },
+          optional,
+        ),
+        fc.record({ contains: schema, minContains: fc.nat(2), anyOf: list, unevaluatedItems: schema }, optional),
         fc.record({
           properties: fc.dictionary(name, schema, { maxKeys: 3 }),
           patternProperties: fc.dictionary(fc.constantFrom("^x", "a|b"), schema, { maxKeys: 2 }),
@@ -638,10 +640,10 @@ function schemasWith(lists: "contains" | "unevaluatedItems"): fc.Arbitrary<Schem
   }).schema;
 }
 
-const RUNS = 400;
+const RUNS = 1_000;
 
 Deno.test("property: agrees with the specification", () => {
-  const schemas = fc.oneof(schemasWith("contains"), schemasWith("unevaluatedItems"));
+  const schemas = randomSchemas();
   let judged = 0;
   let valid = 0;
   fc.assert(
