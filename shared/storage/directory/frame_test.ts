@@ -2,7 +2,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import { FRAME_HEADER_BYTES, type FrameScan, FrameScanner, IDENTITY_BYTES, sealFrame } from "./frame.ts";
-import { decodeRecords, encodeRecords, type LogRecord, recordBytes } from "./record.ts";
+import { encodeRecords, type LogRecord, recordBytes, visitRecords } from "./record.ts";
 
 const identity = new Uint8Array(IDENTITY_BYTES).fill(0xa5);
 const record: fc.Arbitrary<LogRecord> = fc.record({
@@ -11,6 +11,16 @@ const record: fc.Arbitrary<LogRecord> = fc.record({
   name: fc.stringMatching(/^[A-Za-z0-9.%_-]{1,60}$/),
   envelope: fc.option(fc.uint8Array({ maxLength: 100 }), { nil: undefined }),
 }, { noNullPrototype: true });
+
+/** The records of a payload, or `undefined` when it holds anything else. */
+function decodeRecords(payload: Uint8Array): LogRecord[] | undefined {
+  const records: LogRecord[] = [];
+  const isWhole = visitRecords(payload, (partition, sequence, name, start, end) => {
+    const envelope = start === undefined ? undefined : payload.subarray(start, end);
+    records.push({ partition, sequence, name, envelope });
+  });
+  return isWhole ? records : undefined;
+}
 
 function frame(payload: Uint8Array, number: number, of = identity): Uint8Array {
   const bytes = new Uint8Array(FRAME_HEADER_BYTES + payload.length);

@@ -1,4 +1,5 @@
 /** Records: the single changes inside a frame of the log. */
+import { Buffer } from "node:buffer";
 import { FRAME_HEADER_BYTES } from "./frame.ts";
 
 /**
@@ -50,34 +51,36 @@ export function encodeRecords(records: readonly LogRecord[]): Uint8Array<ArrayBu
   return bytes;
 }
 
-const ascii = new TextDecoder("latin1");
+/** Receives a record; the envelope is `payload[start, end)`, and `undefined` bounds mean that the entity is deleted. */
+export type VisitRecord = (
+  partition: number,
+  sequence: number,
+  name: string,
+  start: number | undefined,
+  end: number,
+) => void;
 
 /**
- * The records of a frame's payload; their envelopes are views of it. `undefined` when it holds anything else, which a
- * payload whose checksum is right never does.
+ * Visits the records of a frame's payload in order. `false` when it holds anything else, which a payload whose checksum
+ * is right never does.
  */
-export function decodeRecords(payload: Uint8Array): LogRecord[] | undefined {
+export function visitRecords(payload: Uint8Array, visit: VisitRecord): boolean {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const records: LogRecord[] = [];
+  const buffer = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   let at = 0;
   while (at < payload.length) {
-    if (at + RECORD_HEADER_BYTES > payload.length) return undefined;
+    if (at + RECORD_HEADER_BYTES > payload.length) return false;
     const end = at + 4 + view.getUint32(at, true);
     const kind = payload[at + 4];
     const partition = view.getUint16(at + 5, true);
     const sequence = view.getUint32(at + 7, true) + view.getUint32(at + 11, true) * SEQUENCE_HIGH;
     const nameStart = at + RECORD_HEADER_BYTES;
     const nameEnd = nameStart + view.getUint16(at + 15, true);
-    if (end > payload.length || nameEnd > end || !Number.isSafeInteger(sequence)) return undefined;
-    if (kind !== KIND_PUT && (kind !== KIND_DELETE || nameEnd !== end)) return undefined;
-    const name = ascii.decode(payload.subarray(nameStart, nameEnd));
-    records.push({
-      partition,
-      sequence,
-      name,
-      envelope: kind === KIND_PUT ? payload.subarray(nameEnd, end) : undefined,
-    });
+    if (end > payload.length || nameEnd > end || !Number.isSafeInteger(sequence)) return false;
+    if (kind !== KIND_PUT && (kind !== KIND_DELETE || nameEnd !== end)) return false;
+    const name = buffer.toString("latin1", nameStart, nameEnd);
+    visit(partition, sequence, name, kind === KIND_PUT ? nameEnd : undefined, end);
     at = end;
   }
-  return records;
+  return true;
 }

@@ -11,7 +11,7 @@ import { StorageError } from "../store.ts";
 import { type Disk } from "./disk.ts";
 import { FrameScanner } from "./frame.ts";
 import { decodeLogHeader, type LogHeader, logName, parseLogName } from "./log_header.ts";
-import { decodeRecords } from "./record.ts";
+import { visitRecords } from "./record.ts";
 
 const FILE_BYTES_MAX = LOG_BYTES_MAX + LOG_RECORD_BYTES_MAX + LOG_GROUP_BYTES_MAX;
 /** Bytes that are checked between two yields to the event loop. */
@@ -30,8 +30,16 @@ export interface RecoveredPartition {
   readonly ranges: readonly { readonly first: number; readonly last: number }[];
 }
 
+/** Where a record's envelope lies in a file that was read; `start` is `undefined` for a deletion. */
+interface LocatedRecord {
+  readonly sequence: number;
+  readonly payload: Uint8Array;
+  readonly start: number | undefined;
+  readonly end: number;
+}
+
 interface PartitionBuilder {
-  newest: Map<string, RecoveredRecord>;
+  newest: Map<string, LocatedRecord>;
   ranges: { first: number; last: number }[];
 }
 
@@ -103,7 +111,7 @@ export class Recovery {
       const records = await kept.records;
       kept.bytes = records.bytes;
       this.#tidy(writer);
-      return records.partitions.get(partition) ?? { newest: new Map(), ranges: [] };
+      return copyOut(records.partitions.get(partition));
     } catch (error) {
       if (this.#kept.get(writer) === kept) this.#kept.delete(writer);
       throw error;
@@ -156,14 +164,10 @@ export class Recovery {
       parsed.unshift({ file, partitions: read.partitions });
     }
     const partitions = new Map<number, PartitionBuilder>();
-    let bytes = 0;
     for (const { partitions: later } of parsed) {
       for (const [partition, builder] of later) merge(partitions, partition, builder);
     }
-    for (const { newest } of partitions.values()) {
-      for (const { envelope } of newest.values()) bytes += envelope?.length ?? 0;
-    }
-    return { partitions, bytes };
+    return { partitions, bytes: files.reduce((sum, file) => sum + file.size, 0) };
   }
 
   async #readFile(
@@ -201,25 +205,41 @@ export class Recovery {
         continue;
       }
       frames++;
-      const records = decodeRecords(scan.payload);
-      if (records === undefined) throw damaged(at, "its records can't be read");
-      for (const { partition, sequence, name, envelope } of records) {
+      const { payload } = scan;
+      const isWhole = visitRecords(payload, (partition, sequence, name, start, end) => {
         let builder = partitions.get(partition);
         if (builder === undefined) partitions.set(partition, builder = { newest: new Map(), ranges: [] });
         addToRanges(builder.ranges, sequence, sequence);
-        builder.newest.set(name, { sequence, envelope });
-      }
+        builder.newest.set(name, { sequence, payload, start, end });
+      });
+      if (!isWhole) throw damaged(at, "its records can't be read");
       if (scanner.at > yieldAt) {
         yieldAt = scanner.at + STEP_BYTES;
         await sleep(this.#clock, 0);
       }
     }
-    // Copies, because a view would keep the whole file in memory for as long as one of its envelopes is.
-    for (const { newest } of partitions.values()) {
-      for (const [name, { sequence, envelope }] of newest) newest.set(name, { sequence, envelope: envelope?.slice() });
-    }
     return { header, partitions };
   }
+}
+
+/** Copies into one piece of memory, because views would keep whole files for as long as one of the envelopes is kept. */
+function copyOut(builder: PartitionBuilder | undefined): RecoveredPartition {
+  if (builder === undefined) return { newest: new Map(), ranges: [] };
+  let size = 0;
+  for (const { start, end } of builder.newest.values()) size += start === undefined ? 0 : end - start;
+  const bytes = new Uint8Array(size);
+  const newest = new Map<string, RecoveredRecord>();
+  let at = 0;
+  for (const [name, { sequence, payload, start, end }] of builder.newest) {
+    let envelope: Uint8Array | undefined;
+    if (start !== undefined) {
+      envelope = bytes.subarray(at, at + end - start);
+      envelope.set(payload.subarray(start, end));
+      at += end - start;
+    }
+    newest.set(name, { sequence, envelope });
+  }
+  return { newest, ranges: builder.ranges };
 }
 
 function addToRanges(ranges: { first: number; last: number }[], first: number, last: number): void {

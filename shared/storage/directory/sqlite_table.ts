@@ -98,11 +98,12 @@ export class SqliteTable implements PartitionTable {
 
   list(range: TableRange): TableRow[] {
     const { list, listHeads } = this.#statements;
-    const { after, from } = range.exclusive ? { after: range.from, from: "" } : { after: "", from: range.from };
+    // One lower bound, because SQLite would start at the first of two and walk to the second. Names have no such character.
+    const from = range.exclusive ? `${range.from}\u0001` : range.from;
     return withErrors(this.#path, () => {
       const rows: TableRow[] = [];
       let bytes = 0;
-      for (const value of (range.whole ? list : listHeads).iterate(from, after, range.before, range.rowsMax)) {
+      for (const value of (range.whole ? list : listHeads).iterate(from, range.before, range.rowsMax)) {
         const row = value as unknown as EntityRow;
         const envelope = whole(row);
         rows.push({ name: row.name, size: row.size, envelope });
@@ -203,7 +204,7 @@ function prepare(database: DatabaseSync): Record<
   StatementSync
 > {
   const size = "length(envelope) + coalesce(length(rest), 0) AS size";
-  const range = "FROM entities WHERE name >= ? AND name > ? AND name < ? ORDER BY name LIMIT ?";
+  const range = "FROM entities WHERE name >= ? AND name < ? ORDER BY name LIMIT ?";
   return {
     begin: database.prepare("BEGIN IMMEDIATE"),
     commit: database.prepare("COMMIT"),

@@ -1,0 +1,111 @@
+/** The table in SQLite behaves as a sorted map with exact counts, and a transaction that fails leaves nothing. */
+import assert from "assert";
+import fc from "fast-check";
+import { DiskError, HEAD_BYTES, type PartitionTable, schemaPrefixOf, type TableRow } from "./disk.ts";
+import { systemDisk } from "./system_disk.ts";
+
+const OPTIONS = { create: true, store: "0".repeat(32), partition: 3, cacheBytes: 1 << 20 };
+const NAMES = ["a_", "a_1", "a_10", "a_2", "a_b", "b%5F_1", "b_1", "b_2"];
+const EVERYTHING = { from: "", exclusive: false, before: "\u007f", rowsMax: 100, bytesMax: 1 << 30, whole: true };
+
+async function withTable(work: (path: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "deltadb-test-" });
+  try {
+    await work(`${directory}/03.db`);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function rowsOf(model: ReadonlyMap<string, Uint8Array>): TableRow[] {
+  const rows = [...model].map(([name, envelope]) => ({ name, size: envelope.length, envelope }));
+  return rows.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+function assertSame(table: PartitionTable, model: ReadonlyMap<string, Uint8Array>, applied: number): void {
+  const rows = rowsOf(model);
+  assert.deepEqual(table.list(EVERYTHING), rows);
+  const heads = rows.map((row) => ({ ...row, envelope: row.envelope.subarray(0, HEAD_BYTES) }));
+  assert.deepEqual(table.list({ ...EVERYTHING, whole: false }), heads);
+  for (const name of NAMES) {
+    assert.deepEqual(table.get(name), model.get(name));
+    assert.equal(table.has(name), model.has(name));
+  }
+  const counts = new Map<string, number>();
+  for (const { name } of rows) counts.set(schemaPrefixOf(name), (counts.get(schemaPrefixOf(name)) ?? 0) + 1);
+  assert.deepEqual(table.counts(), counts);
+  assert.equal(table.appliedSequence, applied);
+}
+
+Deno.test("table: any changes, with the table closed and opened in between", () =>
+  withTable(async (path) => {
+    const size = fc.oneof(fc.nat(40), fc.constantFrom(HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 1, 3 * HEAD_BYTES));
+    const envelope = fc.option(fc.tuple(size, fc.nat(255)).map(([bytes, fill]) => new Uint8Array(bytes).fill(fill)), {
+      nil: undefined,
+    });
+    const change = fc.record({ name: fc.constantFrom(...NAMES), envelope });
+    let table = await systemDisk.openTable(path, OPTIONS);
+    const model = new Map<string, Uint8Array>();
+    let applied = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(change), fc.boolean(), fc.boolean(), async (changes, setsApplied, reopens) => {
+        if (setsApplied) applied += changes.length;
+        await table.apply(changes, setsApplied ? applied : undefined);
+        for (const { name, envelope } of changes) {
+          if (envelope === undefined) model.delete(name);
+          else model.set(name, envelope);
+        }
+        assertSame(table, model, applied);
+        if (reopens) {
+          await table.close();
+          table = await systemDisk.openTable(path, { ...OPTIONS, create: false });
+          assertSame(table, model, applied);
+        }
+      }),
+      { numRuns: 40, endOnFailure: true },
+    );
+    await table.close();
+  }));
+
+Deno.test("table: a page starts and ends where it is told", () =>
+  withTable(async (path) => {
+    const table = await systemDisk.openTable(path, OPTIONS);
+    await table.apply(NAMES.map((name) => ({ name, envelope: new Uint8Array(100) })), 1);
+    fc.assert(fc.property(
+      fc.constantFrom("", "a_15", ...NAMES),
+      fc.constantFrom("b_", "\u007f", ...NAMES),
+      fc.boolean(),
+      fc.integer({ min: 1, max: 10 }),
+      fc.constantFrom(1, 100, 101, 250, 10_000),
+      (from, before, exclusive, rowsMax, bytesMax) => {
+        const names = NAMES.filter((name) => (exclusive ? name > from : name >= from) && name < before);
+        const rows = table.list({ from, before, exclusive, rowsMax, bytesMax, whole: true });
+        assert.deepEqual(rows.map((row) => row.name), names.slice(0, Math.min(rowsMax, Math.ceil(bytesMax / 100))));
+      },
+    ));
+    await table.close();
+  }));
+
+Deno.test("table: a transaction that fails leaves nothing, and the next one goes through", () =>
+  withTable(async (path) => {
+    const table = await systemDisk.openTable(path, OPTIONS);
+    await table.apply([{ name: "a_1", envelope: new Uint8Array(1) }], 1);
+    const bad = { name: "a_3", envelope: "no bytes" as unknown as Uint8Array };
+    await assert.rejects(() => table.apply([{ name: "a_2", envelope: new Uint8Array(1) }, bad], 2));
+    assertSame(table, new Map([["a_1", new Uint8Array(1)]]), 1);
+    await table.apply([{ name: "a_1", envelope: undefined }], 2);
+    assertSame(table, new Map(), 2);
+    await table.close();
+  }));
+
+Deno.test("table: only one process at a time, and only the partition that it was made for", () =>
+  withTable(async (path) => {
+    const table = await systemDisk.openTable(path, OPTIONS);
+    const is = (code: string) => (error: unknown) => error instanceof DiskError && error.code === code;
+    await assert.rejects(() => systemDisk.openTable(path, OPTIONS), is("busy"));
+    await table.close();
+    await assert.rejects(() => systemDisk.openTable(path, { ...OPTIONS, partition: 4 }), is("damaged"));
+    await assert.rejects(() => systemDisk.openTable(path, { ...OPTIONS, store: "1".repeat(32) }), is("damaged"));
+    await assert.rejects(() => systemDisk.openTable(`${path}2`, { ...OPTIONS, create: false }), is("damaged"));
+    await assert.rejects(() => systemDisk.openTable(`${path}/no/such/directory`, OPTIONS), DiskError);
+  }));
