@@ -1,0 +1,300 @@
+import assert from "assert";
+import { BATCH_BYTES_MAX } from "../../shared/limits.ts";
+import { templateHash } from "../../shared/schema/compiled_schemas.ts";
+import { settled } from "../../shared/seams/manual_clock.ts";
+import { StorageError } from "../../shared/storage/store.ts";
+import type { OperationResult } from "../../shared/wire/messages.ts";
+import { bytes, executing, keyring, nameOf, P0, text } from "./testing.ts";
+
+function summary(result: OperationResult): string {
+  switch (result.kind) {
+    case "found":
+      return `found ${text(result.document)} v${result.meta.version}`;
+    case "stored":
+    case "not_modified":
+      return `${result.kind} v${result.meta.version}`;
+    case "deleted":
+      return `deleted ${result.existed}`;
+    case "failed":
+      return result.code;
+    case "retry":
+      return `retry ${result.reason}`;
+    case "valid":
+      return "valid";
+  }
+}
+
+function etag(result: OperationResult): string {
+  assert("meta" in result, summary(result));
+  return result.meta.etag;
+}
+
+Deno.test("executor: put, get, patch, delete, and what a watcher is told", async () => {
+  const e = await executing();
+  const seen = e.watch();
+  assert.equal(summary(await e.get("k")), "not_found");
+  assert.equal(summary(await e.put("k", '{"n":1.10}')), "stored v1");
+  assert.equal(summary(await e.get("k")), 'found {"n":1.10} v1');
+  assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes('{"m":2}') }))), "stored v2");
+  assert.equal(summary(await e.get("k")), 'found {"n":1.10,"m":2} v2');
+  assert.equal(summary(await e.run(e.op("delete", "k"))), "deleted true");
+  assert.equal(summary(await e.run(e.op("delete", "k"))), "deleted false");
+  assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes("{}") }))), "not_found");
+  assert.equal(summary(await e.get("k")), "not_found");
+  assert.deepEqual(seen.map(({ kind, version }) => `${kind} ${version}`), ["put 1", "put 2", "delete 2"]);
+  assert.equal(summary(await e.put("k", "1")), "stored v1");
+});
+
+Deno.test("executor: what is stored is an envelope, and nothing else", async () => {
+  const e = await executing();
+  await e.put("k", '{"secret":"canary"}');
+  const { envelope } = e.entities.stored.get(nameOf("k"))!;
+  assert(text(envelope).startsWith("DDB1"));
+  assert(!text(envelope).includes("canary"));
+});
+
+Deno.test("executor: conditions", async () => {
+  const e = await executing();
+  const first = await e.put("k", "1", { ifNoneMatch: ["*"] });
+  assert.equal(summary(first), "stored v1");
+  const again = await e.put("k", "2", { ifNoneMatch: ["*"] });
+  assert.equal(summary(again), "version_mismatch");
+  assert.equal(again.kind === "failed" && again.current?.etag, etag(first));
+  const second = await e.put("k", "2", { ifMatch: ["nope", etag(first)] });
+  assert.equal(summary(second), "stored v2");
+  for (const kind of ["put", "patch", "delete"] as const) {
+    assert.equal(
+      summary(await e.run(e.op(kind, "k", { payload: bytes("{}"), ifMatch: [etag(first)] }))),
+      "version_mismatch",
+    );
+    assert.equal(
+      summary(await e.run(e.op(kind, "absent", { payload: bytes("{}"), ifMatch: ["*"] }))),
+      "version_mismatch",
+    );
+  }
+  assert.equal(summary(await e.get("k", { ifNoneMatch: [etag(second)] })), "not_modified v2");
+  assert.equal(summary(await e.get("k", { ifNoneMatch: [etag(first)] })), "found 2 v2");
+  assert.equal(summary(await e.run(e.op("delete", "k", { ifMatch: ["*"] }))), "deleted true");
+});
+
+Deno.test("executor: an operation that comes again is answered and not redone", async () => {
+  const e = await executing();
+  for (const cached of [true, false]) {
+    await e.run(e.op("delete", "k"));
+    const put = e.op("put", "k", { payload: bytes("{}"), ifNoneMatch: ["*"] });
+    const first = await e.run(put);
+    if (!cached) e.cache.clear();
+    const commits = e.entities.commits.length;
+    assert.deepEqual(await e.run({ ...put, attempt: 2 }), first);
+    const patch = e.op("patch", "k", { payload: bytes('{"a":1}'), ifMatch: [etag(first)] });
+    const patched = await e.run(patch);
+    if (!cached) e.cache.clear();
+    assert.deepEqual(await e.run({ ...patch, attempt: 2 }), patched);
+    assert.equal(e.entities.commits.length, commits + 1);
+    const remove = e.op("delete", "k", { ifMatch: [etag(patched)] });
+    assert.equal(summary(await e.run(remove)), "deleted true");
+    assert.equal(summary(await e.run({ ...remove, attempt: 2 })), "deadline", "it cannot know whether it was itself");
+    assert.equal(summary(await e.run(e.op("delete", "k", { attempt: 2 }))), "deleted false");
+  }
+});
+
+Deno.test("executor: a template judges puts and patches; one that is not known is asked for", async () => {
+  const e = await executing();
+  const schema = bytes('{"type":"object","properties":{"n":{"type":"integer"}}}');
+  const schemaHash = templateHash(schema);
+  assert.equal(summary(await e.put("k", "{}", { schemaHash })), "retry schema_unknown");
+  assert.equal(e.entities.commits.length, 0);
+  e.schemas.add(schemaHash, schema);
+  const refused = await e.put("k", '{"n":"x"}', { schemaHash });
+  assert(refused.kind === "failed");
+  assert.deepEqual(refused.violations?.map(({ key, path }) => [key, path]), [["k", "/n"]]);
+  assert.equal(summary(await e.put("k", '{"n":1}', { schemaHash })), "stored v1");
+  assert.equal(
+    summary(await e.run(e.op("patch", "k", { payload: bytes('{"n":1.5}'), schemaHash }))),
+    "schema_violation",
+  );
+  assert.equal(summary(await e.put("k", '{"n":"x"}', { schemaHash, validated: true })), "stored v2");
+  assert.equal(
+    summary(await e.run(e.op("validate", "k", { payload: bytes('{"n":"x"}'), schemaHash }))),
+    "schema_violation",
+  );
+  assert.equal(summary(await e.run(e.op("validate", "k", { payload: bytes('{"n":1}'), schemaHash }))), "valid");
+  assert.equal(summary(await e.run(e.op("validate", "k", { payload: bytes("1"), partition: 7 as never }))), "valid");
+});
+
+Deno.test("executor: a patch whose result is too large is refused", async () => {
+  const e = await executing({ documentBytesMax: 20 });
+  await e.put("k", "{}");
+  assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes('{"a":"0123456789abcdef"}') }))), "too_large");
+});
+
+Deno.test("executor: only the owner executes, and only for routes that know it", async () => {
+  const e = await executing();
+  assert.equal(summary(await e.put("k", "1", { partition: 5 as never })), "retry not_owner");
+  assert.equal(summary((await e.batch([e.op("get", "k")], { epoch: 0 }))[0]!), "retry not_owner");
+  e.floors.raise("d", 10);
+  assert.deepEqual((await e.batch([e.op("put", "k"), e.op("get", "k")], { seq: 9 })).map(summary), [
+    "retry not_owner",
+    "retry not_owner",
+  ]);
+  assert.equal(e.entities.commits.length, 0);
+});
+
+Deno.test("executor: operations on one entity run in order, those on others don't wait for them", async () => {
+  const e = await executing();
+  const hold = Promise.withResolvers<void>();
+  e.entities.beforeCommit = ({ name }) => name === nameOf("slow") ? hold.promise : undefined;
+  const answers = e.batch([
+    e.op("put", "slow", { payload: bytes("1") }),
+    e.op("patch", "slow", { payload: bytes('{"a":1}') }),
+    e.op("get", "slow"),
+    e.op("put", "other", { payload: bytes("2") }),
+  ]);
+  while (e.metrics.operations.length === 0) await settled();
+  assert.deepEqual(e.metrics.operations, ["put stored"]);
+  hold.resolve();
+  assert.deepEqual((await answers).map(summary), ["stored v1", "stored v2", 'found {"a":1} v2', "stored v1"]);
+});
+
+Deno.test("executor: an entity that somebody else changed is read again and decided again, a few times", async () => {
+  const e = await executing();
+  await e.put("k", '{"a":1}');
+  const other = await executing();
+  await other.put("k", '{"b":2}');
+  const theirs = [...other.entities.stored.values()][0]!.envelope;
+  let times = 1;
+  e.entities.beforeCommit = () => {
+    if (times-- > 0) e.entities.put(nameOf("k"), theirs);
+  };
+  assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes('{"c":3}') }))), "stored v2");
+  assert.equal(summary(await e.get("k")), 'found {"b":2,"c":3} v2');
+  times = Infinity;
+  assert.equal(summary(await e.put("k", "1")), "storage_unavailable");
+});
+
+Deno.test("executor: storage that fails: nothing was changed, or nobody knows; the cache keeps neither", async () => {
+  const e = await executing();
+  await e.put("k", "1");
+  e.entities.beforeCommit = () => {
+    throw new StorageError("unavailable", "the disk is full");
+  };
+  assert.equal(summary(await e.put("k", "2")), "storage_unavailable");
+  assert.equal(summary(await e.get("k")), "found 1 v1");
+  e.entities.beforeCommit = ({ name, envelope }) => {
+    e.entities.put(name, envelope);
+    throw new StorageError("unknown", "no answer");
+  };
+  assert.equal(summary(await e.put("k", "3")), "deadline");
+  e.entities.beforeCommit = () => {};
+  assert.equal(summary(await e.get("k")), "found 3 v2");
+  e.entities.beforeRead = () => {
+    throw new Error("a bug");
+  };
+  assert.equal(summary(await e.get("another")), "internal");
+  assert(e.log.of("operation_failed").length === 1);
+});
+
+Deno.test("executor: what was tampered with is never given out, never built upon, and can be overwritten", async () => {
+  const e = await executing({ cacheEntries: 0 });
+  await e.put("a", '{"of":"a"}');
+  await e.put("b", '{"of":"b"}');
+  const envelope = e.entities.stored.get(nameOf("b"))!.envelope;
+  for (const damaged of [envelope, envelope.subarray(0, 40), bytes("garbage"), new Uint8Array(0)]) {
+    e.entities.put(nameOf("a"), damaged);
+    assert.equal(summary(await e.get("a")), "tampered");
+    assert.equal(summary(await e.run(e.op("patch", "a", { payload: bytes("{}") }))), "tampered");
+    assert.equal(summary(await e.put("a", "1", { ifMatch: ["*"] })), "tampered");
+    assert.equal(summary(await e.put("a", "1")), "tampered");
+  }
+  assert.equal(e.metrics.tampered, e.log.of("tamper_detected").length);
+  assert(!JSON.stringify(e.log.lines).includes('"of"'));
+  assert.equal(summary(await e.put("a", "1", { force: true })), "stored v1");
+  assert.equal(summary(await e.get("a")), "found 1 v1");
+});
+
+Deno.test("executor: an entity under a key that is not held is refused, and lost only by force", async () => {
+  const e = await executing({ cacheEntries: 0 });
+  await e.put("k", "1");
+  e.executor.renew(keyring("k2", 2), 1 << 20);
+  for (const kind of ["get", "put", "patch", "delete", "rewrap"] as const) {
+    assert.equal(summary(await e.run(e.op(kind, "k", { payload: bytes("{}") }))), "key_unavailable", kind);
+  }
+  assert.equal(summary(await e.put("k", "2", { force: true })), "stored v2");
+  assert.equal(summary(await e.get("k")), "found 2 v2");
+});
+
+Deno.test("executor: rewrap seals anew under the current key, and changes nothing that a client sees", async () => {
+  const e = await executing();
+  const before = await e.put("k", '{"n":1}');
+  assert.equal(summary(await e.run(e.op("rewrap", "k"))), "not_modified v1");
+  e.executor.renew(keyring("k2", 2, ["k1", 1]), 1 << 20);
+  assert.equal(summary(await e.run(e.op("rewrap", "k"))), "stored v1");
+  assert.equal(summary(await e.run(e.op("rewrap", "absent"))), "not_found");
+  e.executor.renew(keyring("k2", 2), 1 << 20);
+  const after = await e.get("k");
+  assert.equal(summary(after), 'found {"n":1} v1');
+  assert.equal(etag(after), etag(before));
+});
+
+Deno.test("executor: restore takes what is authentic, and overwrites only when it shall", async () => {
+  const source = await executing();
+  await source.put("k", '"from the backup"');
+  await source.put("other", '"another"');
+  const envelope = source.entities.stored.get(nameOf("k"))!.envelope;
+  const e = await executing();
+  const restore = (payload: Uint8Array, force = false) => e.run(e.op("restore", "k", { payload, force }));
+  assert.equal(summary(await restore(source.entities.stored.get(nameOf("other"))!.envelope)), "tampered");
+  assert.equal(summary(await restore(bytes("garbage"))), "tampered");
+  assert.equal(summary(await restore(envelope)), "stored v1");
+  await e.put("k", '"newer"');
+  assert.equal(summary(await restore(envelope)), "not_modified v1");
+  assert.equal(summary(await e.get("k")), 'found "newer" v2');
+  assert.equal(summary(await restore(envelope, true)), "stored v1");
+  assert.equal(summary(await e.get("k")), 'found "from the backup" v1');
+});
+
+Deno.test("executor: an answer holds about as many bytes as a batch; the other documents are asked for again", async () => {
+  const e = await executing();
+  const large = JSON.stringify("x".repeat(BATCH_BYTES_MAX / 2));
+  for (const key of ["a", "b", "c"]) await e.put(key, large);
+  const results = await e.batch(["a", "b", "c"].map((key) => e.op("get", key)));
+  assert.equal(results.filter((result) => result.kind === "found").length, 1);
+  assert.equal(results.filter((result) => summary(result) === "retry response_full").length, 2);
+});
+
+Deno.test("executor: finished batches are reported at once only to a dispatcher that waits for them", async () => {
+  const e = await executing();
+  for (let seq = 1; seq <= 20; seq++) await e.batch([e.op("get", "k")], { seq, floor: seq });
+  assert.equal(e.state.pokes, 0);
+  assert.deepEqual(e.floors.report(), [{ dispatcher: "d", floor: 20 }]);
+  const hold = Promise.withResolvers<void>();
+  e.entities.beforeCommit = () => hold.promise;
+  const running = e.batch([e.op("put", "k", { payload: bytes("1") })], { seq: 21, floor: 21 });
+  e.floors.raise("d", 22);
+  assert.deepEqual(e.floors.report(), [{ dispatcher: "d", floor: 21 }]);
+  assert(!e.floors.pending());
+  hold.resolve();
+  await running;
+  assert.equal(e.state.pokes, 1);
+  assert(e.floors.pending());
+  assert.deepEqual(e.floors.report(), [{ dispatcher: "d", floor: 22 }]);
+});
+
+Deno.test("executor: a partition is given up only when its operations have ended", async () => {
+  const e = await executing();
+  const hold = Promise.withResolvers<void>();
+  e.entities.beforeCommit = () => hold.promise;
+  let released = false;
+  e.entities.releases = () => void (released = true);
+  const running = e.put("k", "1");
+  await settled();
+  e.ownership.assign(2, []);
+  await settled();
+  assert.equal(summary(await e.get("k")), "retry not_owner");
+  assert(!released);
+  hold.resolve();
+  assert.equal(summary(await running), "stored v1");
+  while (!released) await settled();
+  assert.equal(e.cache.get(nameOf("k")), undefined);
+  assert.deepEqual(e.ownership.holding().filter((partition) => partition === P0), []);
+});
