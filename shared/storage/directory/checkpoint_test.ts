@@ -34,7 +34,7 @@ Deno.test("checkpoint: it writes in small steps, and commits, reads and lists go
     return undefined;
   });
   events.length = 0;
-  await Promise.all(Array.from({ length: 40 }, (_, index) => put(entities, `k${index}`)));
+  await Promise.all(Array.from({ length: 400 }, (_, index) => put(entities, `k${index}`)));
   while (events.length === 0) {
     assert.ok(clock.fire());
     for (let turn = 0; events.length === 0 && turn < 100; turn++) await Promise.resolve();
@@ -43,15 +43,15 @@ Deno.test("checkpoint: it writes in small steps, and commits, reads and lists go
     await put(entities, `during${index}`);
     assert.notEqual(await entities.read(P, nameOf("s", `during${index}`)), undefined);
     assert.equal(
-      (await entities.list(P, { prefix: "s_", limit: 100, envelopes: false, bytesMax: 1 })).length,
+      (await entities.list(P, { prefix: "s_", limit: 1_000, envelopes: false, bytesMax: 1 })).length,
       41 + index,
     );
     events.push("served");
   }
   await settled();
-  assert.equal(events.filter((event) => event === "step").length, 20);
+  assert.equal(events.filter((event) => event === "step").length, 200);
   assert.ok(events.lastIndexOf("served") < events.lastIndexOf("step"), events.join());
-  assert.deepEqual([...await entities.counts(P)], [["s_", 43]]);
+  assert.deepEqual([...await entities.counts(P)], [["s_", 403]]);
   await entities.close();
 });
 
