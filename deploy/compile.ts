@@ -60,6 +60,8 @@ export function compileArguments(program: Program, options: CompileOptions): str
     ...permissionFlags(options.permissions),
     // Code comes from the program's own file and from nowhere else.
     "--deny-import",
+    // The runtime's own cache of compiled code would be a file in the temporary folder: nothing is written there.
+    "--no-code-cache",
     ...(options.target ? [`--target=${options.target}`] : []),
     `--output=${options.output}`,
     PROGRAMS[program],

@@ -3,7 +3,7 @@ import assert from "assert";
 import { until } from "./command.ts";
 
 const SCHEMA = "deploy.v1";
-const START_SECONDS_MAX = 120;
+const START_SECONDS_MAX = 240;
 
 export class Client {
   readonly #url: string;

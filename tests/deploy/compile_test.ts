@@ -51,6 +51,7 @@ Deno.test("compile: programs have the permissions of their sets, and everything 
         assert.equal(permissions.allow_ffi, null);
         assert.deepEqual(permissions.deny_import, []);
         assert.equal(permissions.prompt, false);
+        assert.equal(baked.code_cache_key, null);
       });
       await t.step(`${program}: files`, () => {
         assert.equal(baked.entrypoint_key, PROGRAMS[program]);

@@ -234,7 +234,7 @@ async function checkOneAndOne(deployment: Deployment): Promise<void> {
     const open = Object.entries(published).filter(([, to]) => to !== null).map(([port]) => port);
     assert.deepEqual(open, ["8080/tcp"]);
     const memory = await podman("stats", "--no-stream", "--format={{.Name}} {{.MemUsage}}");
-    report(`at rest: ${memory.split("\n").filter((line) => /_(main|proc)-worker_/.test(line)).join("; ")}`);
+    report(`at rest: ${memory.split("\n").filter((line) => /[_-](main|proc)-worker[_-]/.test(line)).join("; ")}`);
   });
 }
 

@@ -135,7 +135,7 @@ export class Deployment {
 
   /** Names of the running containers of a service, sorted. */
   async containers(service: string): Promise<string[]> {
-    const listed = await podman("ps", "--format={{.Names}}", `--filter=name=^${this.#name}_${service}_`);
+    const listed = await podman("ps", "--format={{.Names}}", `--filter=name=^${this.#name}[_-]${service}[_-]`);
     return listed.split("\n").filter((name) => name !== "").sort();
   }
 
