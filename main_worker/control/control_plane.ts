@@ -90,13 +90,13 @@ export class ControlPlane implements Control {
       adminKeyHash: adminKey === undefined ? null : secretHash(adminKey),
       sessionKeys: keys.sessionTokenKeys(),
       clientTtlMs: options.clientTtlMs,
-      publish: (next) => plane!.#publish({ credentials: next }),
+      publish: (next) => plane === undefined ? Promise.resolve() : plane.#publish({ credentials: next }),
     });
     const schemas = await SchemaStore.open({
       shelf: store.templates,
       clock,
       log: log.child("schemas"),
-      publish: (next) => plane!.#publish({ schemas: next }),
+      publish: (next) => plane === undefined ? Promise.resolve() : plane.#publish({ schemas: next }),
     });
     plane = new ControlPlane(registry, credentials, schemas, new LoginLimiter(clock));
     log.info("term_begins", { term, store_id: store.id, partitions: store.partitions });

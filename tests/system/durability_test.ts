@@ -86,3 +86,21 @@ async function contains(directory: string, text: string): Promise<boolean> {
   }
   return false;
 }
+
+Deno.test("a schema and an API key are there after kill -9 of both programs", async () => {
+  await using cluster = await Cluster.start();
+  const schema = '{"type":"object","required":["n"]}';
+  const stored = await cluster.fetch("/schema/kept", { method: "PUT", body: schema });
+  assert.equal(stored.status, 201, await stored.text());
+  const created = await cluster.fetch("/api/keys", {
+    method: "POST",
+    body: JSON.stringify({ name: "kept", permissions: ["read", "write"] }),
+  });
+  const { secret } = await created.json();
+  await cluster.killAll();
+  await cluster.restart();
+  const headers = { authorization: `Bearer ${secret}` };
+  assert.equal(await (await cluster.fetch("/schema/kept", { headers })).text(), schema);
+  const refused = await cluster.fetch("/entity/kept?key=k", { method: "PUT", body: "{}", headers });
+  assert.deepEqual([refused.status, (await refused.json()).code], [400, "schema_violation"]);
+});
