@@ -27,11 +27,16 @@ export interface ScanProblem {
 }
 
 const QUOTE = 0x22;
+const PLUS = 0x2b;
 const COMMA = 0x2c;
+const MINUS = 0x2d;
+const POINT = 0x2e;
+const ZERO = 0x30;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
+const LOWER_E = 0x65;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
@@ -188,15 +193,22 @@ export class JsonScanner {
   /** Where the value that begins at or after `at` ends, or -1. */
   #value(at: number, outerDepth: number): number {
     const bytes = this.#bytes;
+    const length = bytes.length;
     // Whether each open container is an object, from the outermost in.
     const objects: boolean[] = [];
     let inObject = false;
     let i = at;
     for (;;) {
-      i = this.#space(i);
-      const byte = i < bytes.length ? bytes[i]! : -1;
+      // No byte of JSON outside strings is 0, so it stands for the end as well.
+      let byte = i < length ? bytes[i]! : 0;
+      if (byte <= 0x20) {
+        i = this.#space(i);
+        byte = i < length ? bytes[i]! : 0;
+      }
       if (byte === QUOTE) {
         i = this.#string(i + 1);
+      } else if (OUTSIDE[byte] === DIGIT || byte === MINUS) {
+        i = this.#number(i);
       } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
         if (objects.length + outerDepth >= this.#depthMax) {
           return this.#fail(`arrays and objects nest deeper than ${this.#depthMax} levels`, i);
@@ -204,16 +216,15 @@ export class JsonScanner {
         objects.push(inObject);
         inObject = byte === OPEN_BRACE;
         i = this.#space(i + 1);
-        if (bytes[i] !== (inObject ? CLOSE_BRACE : CLOSE_BRACKET)) {
-          if (!inObject) continue;
-          i = this.#name(i);
-          if (i < 0) return -1;
+        if (i >= length || bytes[i] !== (inObject ? CLOSE_BRACE : CLOSE_BRACKET)) {
+          if (inObject) {
+            i = this.#name(i);
+            if (i < 0) return -1;
+          }
           continue;
         }
         inObject = objects.pop()!;
         i++;
-      } else if (byte === 0x2d || OUTSIDE[byte] === DIGIT) {
-        i = this.#number(i);
       } else if (byte === 0x74) {
         i = this.#literal(i, TRUE);
       } else if (byte === 0x66) {
@@ -228,8 +239,11 @@ export class JsonScanner {
       // A value has ended: close what ends with it, up to the comma before the next one.
       for (;;) {
         if (objects.length === 0) return i;
-        i = this.#space(i);
-        const next = i < bytes.length ? bytes[i]! : -1;
+        let next = i < length ? bytes[i]! : 0;
+        if (next <= 0x20) {
+          i = this.#space(i);
+          next = i < length ? bytes[i]! : 0;
+        }
         if (next === COMMA) {
           i++;
           if (inObject) {
@@ -346,29 +360,25 @@ export class JsonScanner {
   /** Where the number ends that begins at `at`, or -1. */
   #number(at: number): number {
     const bytes = this.#bytes;
-    let i = at;
-    if (bytes[i] === 0x2d) i++;
-    if (bytes[i] === 0x30) {
-      i++;
-      if (this.#digits(i) > i) return this.#fail("a number has a leading zero", at);
-    } else {
-      const end = this.#digits(i);
-      if (end === i) return this.#expected("a digit", i);
-      i = end;
-    }
-    if (bytes[i] === 0x2e) {
+    const length = bytes.length;
+    let i = bytes[at] === MINUS ? at + 1 : at;
+    const first = i;
+    let byte = 0;
+    while (i < length && OUTSIDE[byte = bytes[i]!] === DIGIT) i++;
+    if (i === first) return this.#expected("a digit", i);
+    if (bytes[first] === ZERO && i > first + 1) return this.#fail("a number has a leading zero", at);
+    if (i === length) return i;
+    if (byte === POINT) {
       const end = this.#digits(i + 1);
       if (end === i + 1) return this.#expected("a digit", end);
       i = end;
+      byte = i < length ? bytes[i]! : 0;
     }
-    if (bytes[i] === 0x65 || bytes[i] === 0x45) {
-      const sign = bytes[i + 1];
-      const from = sign === 0x2b || sign === 0x2d ? i + 2 : i + 1;
-      const end = this.#digits(from);
-      if (end === from) return this.#expected("a digit", end);
-      i = end;
-    }
-    return i;
+    if ((byte | 0x20) !== LOWER_E) return i;
+    const sign = i + 1 < length ? bytes[i + 1]! : 0;
+    const from = sign === PLUS || sign === MINUS ? i + 2 : i + 1;
+    const end = this.#digits(from);
+    return end === from ? this.#expected("a digit", end) : end;
   }
 
   #digits(at: number): number {
