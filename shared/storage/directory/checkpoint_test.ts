@@ -44,7 +44,7 @@ Deno.test("checkpoint: it writes in small steps, and commits, reads and lists go
     assert.notEqual(await entities.read(P, nameOf("s", `during${index}`)), undefined);
     assert.equal(
       (await entities.list(P, { prefix: "s_", limit: 1_000, envelopes: false, bytesMax: 1 })).length,
-      41 + index,
+      401 + index,
     );
     events.push("served");
   }
