@@ -6,7 +6,7 @@ import assert from "assert";
 import { METRIC_PREFIX } from "../../shared/metrics/families.ts";
 import { findProgram } from "../tools/needs.ts";
 import { Client } from "./client.ts";
-import { attempt, run, until } from "./command.ts";
+import { attempt, freePort, run, until } from "./command.ts";
 import { dashboardExpressions, metricNames } from "./expressions.ts";
 import { type Manifest, readManifests, writeManifests } from "./manifests.ts";
 import { Deployment, IMAGES, inspect, logs, missingForContainers, podman } from "./podman.ts";
@@ -276,7 +276,7 @@ async function checkS3(deployment: Deployment): Promise<void> {
 async function checkMonitoring(deployment: Deployment): Promise<void> {
   if (findProgram("prometheus") === undefined) return report("left out: monitoring: prometheus not found");
   const overrides = ["-f", "tests/deploy/with-monitoring.override.yml"];
-  const port = deployment.port + 1;
+  const port = freePort();
   const client = new Client(deployment.url, deployment.adminKey);
   const compose = (...args: string[]) =>
     deployment.compose("with-monitoring", [...overrides, ...args], { env: { PROMETHEUS_PORT: String(port) } });
