@@ -104,34 +104,40 @@ Deno.test("a backup under load moves a directory to a bucket and back, byte for 
       quiet = fromBucket as typeof quiet;
     });
 
-    await t.step("into another directory: what was taken under load, and then all of it", async () => {
-      await using cluster = await Cluster.start({ root: `${temporary}/two`, masterKey });
-      const first = (await restoreInto(cluster, underLoad)).at(-1)!;
-      assert.equal(first.status, "done", JSON.stringify(first));
-      await assertHolds(cluster, "stable", stable);
-      // Each entity is as it was at some moment of the backup: never older than what was acknowledged before it.
-      for (const [key, { version }] of before) {
-        const response = await cluster.fetch(`/entity/load?key=${key}`);
-        const document = await response.text();
-        assert(sent.get(key)!.has(document), key);
-        assert(Number(response.headers.get("x-entity-version")) >= version, key);
-      }
-      const lines = await restoreInto(cluster, quiet, "?existing=overwrite");
-      assert.equal(lines.at(-1)!.status, "done", JSON.stringify(lines.at(-1)));
-      await assertHolds(cluster, "stable", stable);
-      await assertHolds(cluster, "load", acknowledged);
-      assert.deepEqual(contentOf(await backupOf(cluster)), contentOf(quiet));
-      for (const length of [quiet.length - 1, quiet.length >> 1, 400]) {
-        const cut = (await restoreInto(cluster, quiet.subarray(0, length))).at(-1)!;
-        assert.deepEqual([cut.status, cut.code], ["failed", "bad_request"]);
-        assert.match(String(cut.error), /truncated/);
-      }
-      const asReader = await cluster.fetch("/entity/stable?key=k1", { headers: { authorization: `Bearer ${secret}` } });
-      assert.equal(asReader.status, 200);
-      await asReader.body?.cancel();
-      const judged = await cluster.fetch("/entity/stable?key=k1", { method: "PUT", body: "7" });
-      assert.equal((await judged.json()).code, "schema_violation");
-    });
+    await t.step(
+      "into another directory, by a server with two front threads: what was taken under load, and then all of it",
+      async () => {
+        const mainFlags = ["-rest-threads=2"];
+        await using cluster = await Cluster.start({ root: `${temporary}/two`, masterKey, mainFlags });
+        const first = (await restoreInto(cluster, underLoad)).at(-1)!;
+        assert.equal(first.status, "done", JSON.stringify(first));
+        await assertHolds(cluster, "stable", stable);
+        // Each entity is as it was at some moment of the backup: never older than what was acknowledged before it.
+        for (const [key, { version }] of before) {
+          const response = await cluster.fetch(`/entity/load?key=${key}`);
+          const document = await response.text();
+          assert(sent.get(key)!.has(document), key);
+          assert(Number(response.headers.get("x-entity-version")) >= version, key);
+        }
+        const lines = await restoreInto(cluster, quiet, "?existing=overwrite");
+        assert.equal(lines.at(-1)!.status, "done", JSON.stringify(lines.at(-1)));
+        await assertHolds(cluster, "stable", stable);
+        await assertHolds(cluster, "load", acknowledged);
+        assert.deepEqual(contentOf(await backupOf(cluster)), contentOf(quiet));
+        for (const length of [quiet.length - 1, quiet.length >> 1, 400]) {
+          const cut = (await restoreInto(cluster, quiet.subarray(0, length))).at(-1)!;
+          assert.deepEqual([cut.status, cut.code], ["failed", "bad_request"]);
+          assert.match(String(cut.error), /truncated/);
+        }
+        const asReader = await cluster.fetch("/entity/stable?key=k1", {
+          headers: { authorization: `Bearer ${secret}` },
+        });
+        assert.equal(asReader.status, 200);
+        await asReader.body?.cancel();
+        const judged = await cluster.fetch("/entity/stable?key=k1", { method: "PUT", body: "7" });
+        assert.equal((await judged.json()).code, "schema_violation");
+      },
+    );
 
     await t.step("a server with another key takes nothing of it; a confined administrator gets no backup", async () => {
       await using cluster = await Cluster.start({ root: `${temporary}/three`, masterKey: "5b".repeat(32) });
