@@ -190,7 +190,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
       await administration.rewrap.stop();
       front.close();
       control.close();
-      await grpc.stop(GRACE_MS);
+      await grpc.drain(GRACE_MS);
       restTls?.close();
       grpcTls?.close();
       await metricsServer?.shutdown();

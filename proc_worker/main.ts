@@ -116,8 +116,8 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     async stop() {
       log.info("stopping", {});
       await worker.leave();
-      await server.stop(GRACE_MS);
-      client.close();
+      // The connections to the main worker and from it end with this process.
+      await server.drain(GRACE_MS);
       tls?.close();
       await entities.close();
       await store.close();

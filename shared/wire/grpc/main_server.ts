@@ -29,6 +29,8 @@ export interface MainServer {
   readonly health: Health;
   /** Accepts nothing new, lets calls end for `graceMs`, and cuts the rest off. */
   stop(graceMs: number): Promise<void>;
+  /** The same for a process that is about to end: its connections break with it. See `RpcServer.drain`. */
+  drain(graceMs: number): Promise<void>;
 }
 
 /** Trailing metadata of a failed `Process`: the `ProcessResponse` with everything that is known. */
@@ -55,5 +57,10 @@ export async function serveMainOverGrpc(options: MainServerOptions): Promise<Mai
   const health = serveHealth(server.raw, ["deltadb.MainWorker"]);
   serveReflection(server.raw, codec.definition);
   await server.listen();
-  return { address: server.address, health, stop: (graceMs) => server.stop(graceMs) };
+  return {
+    address: server.address,
+    health,
+    stop: (graceMs) => server.stop(graceMs),
+    drain: (graceMs) => server.drain(graceMs),
+  };
 }

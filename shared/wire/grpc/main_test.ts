@@ -371,3 +371,34 @@ Deno.test("health: says what it was told, for the server and for the service, an
     });
   });
 });
+
+Deno.test("a server that drains answers what is under way, refuses what comes, and keeps its connections", async () => {
+  const arrived = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const handler: MainHandler = {
+    subscribe: () => Promise.reject(new TransportError("denied", "not here")),
+    heartbeat: () => Promise.reject(new TransportError("denied", "not here")),
+    unsubscribe: () => (arrived.resolve(), release.promise),
+  };
+  const server = await serveMainOverGrpc({
+    address: "127.0.0.1:0",
+    messageBytesMax: 65_536,
+    handler,
+    process: () => Promise.reject(new Error("not here")),
+    onFault: () => {},
+  });
+  const client = connectMainOverGrpc({ address: server.address, messageBytesMax: 65_536 });
+  try {
+    const request = { workerId: "w", session: "s", token: "t" };
+    const underWay = client.unsubscribe(request, 10_000);
+    await arrived.promise;
+    const drained = server.drain(10_000);
+    await assert.rejects(client.unsubscribe(request, 10_000), { reason: "busy" });
+    release.resolve();
+    await underWay;
+    await drained;
+  } finally {
+    client.close();
+    await server.stop(1_000);
+  }
+});

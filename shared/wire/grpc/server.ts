@@ -48,6 +48,10 @@ export class RpcServer {
   readonly #options: ServerOptions;
   readonly #streams = new Set<(error: unknown) => void>();
   #address = "";
+  #active = 0;
+  #draining = false;
+  /** Called when no call is under way any more. */
+  #onIdle: () => void = () => {};
 
   /**
    * `authorize` is asked before anything of a call but its headers is read; a caller whom it refuses is told
@@ -102,13 +106,17 @@ export class RpcServer {
     handle: (request: Request, context: CallContext) => Promise<Response>,
   ): { path: string; handle: grpc.UntypedHandleCall } {
     const run = async (call: UnaryCall, respond: grpc.sendUnaryData<Buffer>) => {
+      if (this.#draining) return respond(this.#status(STOPPING, method.path));
       const context = new Context(call);
+      this.#active += 1;
       try {
         respond(null, method.response.encode(await handle(method.request.decode(call.request), context)));
       } catch (error) {
         respond(this.#status(error, method.path));
       } finally {
         context.end();
+        this.#active -= 1;
+        if (this.#active === 0) this.#onIdle();
       }
     };
     return { path: method.path, handle: run as grpc.UntypedHandleCall };
@@ -183,12 +191,32 @@ export class RpcServer {
     this.#server.forceShutdown();
   }
 
+  /**
+   * Refuses new calls, ends streams and lets other calls end for `graceMs`; connections stay open. For a process that is about
+   * to end: it must not say goodbye on them, because Deno's HTTP/2 client can crash on a GOAWAY after it was idle for some
+   * minutes (denoland/deno issue 36788, Deno 2.9.5 and 2.9.6). A connection that just breaks is what callers expect anyway.
+   */
+  async drain(graceMs: number): Promise<void> {
+    for (const fail of this.#streams) fail(STOPPING);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    this.#draining = true;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      timer = setTimeout(resolve, graceMs);
+      // Answers of the streams' ends are on their way within this turn of the event loop.
+      if (this.#active === 0) setTimeout(resolve, 0);
+    });
+    clearTimeout(timer);
+  }
+
   #status(error: unknown, path: string): Partial<grpc.StatusObject> & Error {
     const { fault, code, details, metadata } = statusOfError(error);
     if (fault) this.#options.onFault(error, path);
     return Object.assign(new Error(details), { code, details, metadata });
   }
 }
+
+const STOPPING = new TransportError("busy", "the server stops");
 
 function bindReason(error: Error): string {
   if (/EADDRINUSE|AddrInUse|in use/i.test(error.message)) return "the address is already in use";

@@ -23,6 +23,8 @@ export interface WorkerServer {
   readonly health: Health | undefined;
   /** Accepts nothing new, lets calls end for `graceMs`, and cuts the rest off. */
   stop(graceMs: number): Promise<void>;
+  /** The same for a process that is about to end: its connections break with it. See `RpcServer.drain`. */
+  drain(graceMs: number): Promise<void>;
 }
 
 /** Serves `handler`. @throws {Error} with a sentence when the address cannot be used. */
@@ -38,5 +40,10 @@ export async function serveWorkerOverGrpc(options: WorkerServerOptions): Promise
   const health = options.health ? serveHealth(server.raw, ["deltadb.ProcWorker"]) : undefined;
   await server.listen();
   health?.set(true);
-  return { address: server.address, health, stop: (graceMs) => server.stop(graceMs) };
+  return {
+    address: server.address,
+    health,
+    stop: (graceMs) => server.stop(graceMs),
+    drain: (graceMs) => server.drain(graceMs),
+  };
 }
