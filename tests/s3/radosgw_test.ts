@@ -14,7 +14,14 @@ import { envelopeKey, metaKey } from "../../shared/storage/bucket/layout.ts";
 import type { ObjectClient } from "../../shared/storage/bucket/object_client.ts";
 import { openS3Client } from "../../shared/storage/bucket/s3_client.ts";
 import type { BucketContext, BucketOptions, BucketStore } from "../../shared/storage/bucket/store.ts";
-import { envelopeOf, everyPartition, named, openStore, optionsFor } from "../../shared/storage/bucket/testing.ts";
+import {
+  envelopeOf,
+  everyPartition,
+  named,
+  openPatientStore,
+  openStore,
+  optionsFor,
+} from "../../shared/storage/bucket/testing.ts";
 import { testConformance } from "../../shared/storage/conformance.ts";
 import { StorageError } from "../../shared/storage/store.ts";
 import { missingForRadosgw, Radosgw } from "./radosgw.ts";
@@ -82,7 +89,7 @@ if (missing !== undefined) {
   testConformance("bucket at Ceph's gateway", { partitionsExclude: false, conditional: true }, (partitions) => {
     const bucket = newBucket();
     return Promise.resolve({
-      open: () => open(bucket, { create: { partitions } }, { leaseMs: 3_000 }),
+      open: () => openPatientStore(gateway.endpoint, { leaseMs: 500 }, { bucket, create: { partitions } }),
       dispose: () => Promise.resolve(),
     });
   });

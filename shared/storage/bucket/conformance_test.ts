@@ -1,7 +1,7 @@
 /** The bucket engine passes the suite of all engines, on services that treat conditions differently. */
 import { type EmulatorOptions, S3Emulator } from "../../../tests/s3/emulator.ts";
 import { testConformance } from "../conformance.ts";
-import { openStore } from "./testing.ts";
+import { openPatientStore } from "./testing.ts";
 
 const SERVICES: Readonly<Record<string, EmulatorOptions>> = {
   "everything is honoured": { spelling: "quoted" },
@@ -13,7 +13,7 @@ for (const [service, options] of Object.entries(SERVICES)) {
   testConformance(`bucket, ${service}`, { partitionsExclude: false, conditional: true }, async (partitions) => {
     const emulator = await S3Emulator.start(options);
     return {
-      open: () => openStore(emulator.endpoint, { leaseMs: 600 }, { create: { partitions } }),
+      open: () => openPatientStore(emulator.endpoint, { leaseMs: 300 }, { create: { partitions } }),
       dispose: () => emulator.close(),
     };
   });
