@@ -73,6 +73,8 @@ export class DirectoryEntities implements Entities {
   readonly #partitionTurns = new Map<number, Promise<unknown>>();
   #logTurn: Promise<unknown> = Promise.resolve();
 
+  /** The last group failed; it is reported once, however many follow. */
+  #logFailing = false;
   #queue: PendingWrite[] = [];
   #queueBytes = 0;
   #pumping: Promise<void> | undefined;
@@ -344,7 +346,8 @@ export class DirectoryEntities implements Entities {
     } catch (error) {
       if (this.#log.uncertain && partitions.size > 0) this.#doubtful = partitions;
       else for (const partition of partitions) partition.giveBackSequences();
-      this.#parts.report({ kind: "log_failed", message: error instanceof Error ? error.message : String(error) });
+      if (!this.#logFailing) this.#parts.report({ kind: "log_failed", message: messageOf(error) });
+      this.#logFailing = true;
       this.#settle(group, (write) => write.reject(error));
       // A retired file may be in doubt: a checkpoint gets rid of it.
       if (this.#log.retired.length > 0 && this.#checkpointFailures === 0) {
@@ -353,6 +356,8 @@ export class DirectoryEntities implements Entities {
       return;
     }
     this.#settle(group, (write) => write.resolve(COMMITTED));
+    if (this.#logFailing) this.#parts.report({ kind: "log_recovered", message: "a group of writes went through" });
+    this.#logFailing = false;
     if (this.#checkpointFailures > 0) return;
     if (this.#log.currentBytes >= this.#bounds.checkpointBytes) this.#startCheckpoint();
     else this.#scheduleCheckpoint(this.#bounds.checkpointMs);
@@ -473,7 +478,7 @@ export class DirectoryEntities implements Entities {
       this.#checkpointFailures = 0;
     } catch (error) {
       this.#checkpointFailures++;
-      report({ kind: "checkpoint_failed", message: error instanceof Error ? error.message : String(error) });
+      report({ kind: "checkpoint_failed", message: messageOf(error) });
       return;
     }
     await this.#collectGarbage();
@@ -511,7 +516,7 @@ export class DirectoryEntities implements Entities {
   }
 
   #reportCleanup(error: unknown): void {
-    this.#parts.report({ kind: "cleanup_failed", message: error instanceof Error ? error.message : String(error) });
+    this.#parts.report({ kind: "cleanup_failed", message: messageOf(error) });
   }
 
   // Closing
@@ -550,6 +555,10 @@ export class DirectoryEntities implements Entities {
     }
     return true;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function takeFailure(index: number, error: unknown): TakeOutcome {

@@ -7,6 +7,7 @@ export interface StorageEvent {
     | "checkpoint_failed"
     | "checkpoint_recovered"
     | "log_failed"
+    | "log_recovered"
     | "lock_content_damaged"
     | "released_unclean"
     | "cleanup_failed";

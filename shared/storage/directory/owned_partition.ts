@@ -174,7 +174,7 @@ export class OwnedPartition {
     while (listed.length < query.limit && from < before) {
       this.#assertOpen();
       const rowsMax = Math.min(query.limit - listed.length, LIST_STEP_ROWS);
-      const bytesMax = Math.min(query.bytesMax, LIST_STEP_BYTES);
+      const bytesMax = query.envelopes ? Math.min(query.bytesMax, LIST_STEP_BYTES) : LIST_STEP_BYTES;
       const rows = this.#table.list({ from, exclusive, before, rowsMax, bytesMax, whole: query.envelopes });
       const whole = rows.length < rowsMax && rows.reduce((sum, row) => sum + row.envelope.length, 0) < bytesMax;
       const end = whole ? undefined : rows.at(-1)!.name;

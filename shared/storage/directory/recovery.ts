@@ -49,7 +49,7 @@ interface WriterRecords {
 }
 
 interface Kept {
-  /** Names and sizes of the files that were read. A live writer's grow. */
+  /** Names and sizes of the files that were read. */
   readonly files: string;
   readonly records: Promise<WriterRecords>;
   bytes: number;
@@ -61,7 +61,7 @@ interface LogFile {
   readonly size: number;
 }
 
-/** Reads logs of writers; keeps the result for a few seconds and within a bound, for the next partition. */
+/** Reads logs of writers; keeps what dead ones left for a few seconds and within a bound, for the next partition. */
 export class Recovery {
   readonly #disk: Disk;
   readonly #clock: Clock;
@@ -98,24 +98,44 @@ export class Recovery {
         `${this.#directory}/${logName(writer, 1)} or its successor is missing; a lock file says that it holds writes`,
       );
     }
+    if (await this.#isLive(files)) return copyOut((await this.#readInTurn(writer, files)).partitions.get(partition));
     const key = files.map((file) => `${file.name}:${file.size}`).join();
     let kept = this.#kept.get(writer);
     if (kept === undefined || kept.files !== key) {
-      const records = this.#turn.then(() => this.#readFiles(writer, files));
-      this.#turn = records.catch(() => {});
-      kept = { files: key, records, bytes: 0 };
+      kept = { files: key, records: this.#readInTurn(writer, files), bytes: 0 };
     }
     this.#kept.delete(writer);
     this.#kept.set(writer, kept);
     try {
       const records = await kept.records;
       kept.bytes = records.bytes;
-      this.#tidy(writer);
       return copyOut(records.partitions.get(partition));
     } catch (error) {
-      if (this.#kept.get(writer) === kept) this.#kept.delete(writer);
+      // Damage stays; anything else may pass.
+      const isDamage = error instanceof StorageError && error.reason === "corrupt";
+      if (!isDamage && this.#kept.get(writer) === kept) this.#kept.delete(writer);
       throw error;
+    } finally {
+      this.#tidy(writer);
     }
+  }
+
+  /** Whether the writer goes on writing: then what was read is soon not all, or not what was acknowledged. */
+  async #isLive(files: readonly LogFile[]): Promise<boolean> {
+    const lock = await this.#disk.openLock(`${this.#directory}/${files.at(-1)!.name}`);
+    if (lock === undefined) return true;
+    try {
+      return !await lock.tryLock();
+    } finally {
+      lock.close();
+    }
+  }
+
+  /** One writer's files after the other's, so that only one file is in memory as a whole. */
+  #readInTurn(writer: string, files: readonly LogFile[]): Promise<WriterRecords> {
+    const records = this.#turn.then(() => this.#readFiles(writer, files));
+    this.#turn = records.catch(() => {});
+    return records;
   }
 
   /** Forgets everything that is kept. */
