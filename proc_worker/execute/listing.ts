@@ -8,8 +8,8 @@ import type { ListItem, ListRequest, ListResponse } from "../../shared/wire/mess
 import type { Ownership } from "../ownership/ownership.ts";
 
 export interface ListingParts {
-  readonly entities: Entities;
-  readonly ownership: Ownership;
+  readonly entities: Pick<Entities, "list" | "counts">;
+  readonly ownership: Pick<Ownership, "enter" | "leave">;
   readonly log: Logger;
   sealer(): Sealer;
 }
@@ -31,7 +31,7 @@ export async function listPartitions(parts: ListingParts, request: ListRequest):
   }
 }
 
-async function count(entities: Entities, partitions: readonly Partition[]): Promise<ListResponse> {
+async function count(entities: Pick<Entities, "counts">, partitions: readonly Partition[]): Promise<ListResponse> {
   const counts = new Map<string, number>();
   for (const partition of partitions) {
     const own = await entities.counts(partition);
@@ -48,32 +48,91 @@ async function page(
 ): Promise<ListResponse> {
   const { prefix, after, limit, want, bytesMax } = request;
   const envelopes = want !== "meta";
-  let listed: Listed[] = [];
-  let frontier: string | undefined;
-  let trimmed = false;
-  for (const partition of partitions) {
-    const query = { prefix, ...(after === "" ? {} : { after }), limit, envelopes, bytesMax };
-    const own = await parts.entities.list(partition, query);
-    const bytes = own.reduce((sum, { size }) => sum + size, 0);
-    const last = own.at(-1)?.name;
-    // A full page, by number or by bytes, says nothing of what lies beyond its end.
-    const cut = own.length >= limit || (envelopes && bytes >= bytesMax);
-    if (cut && last !== undefined && (frontier === undefined || last < frontier)) frontier = last;
-    const all = [...listed, ...own];
-    listed = trim(all, limit, envelopes ? bytesMax : Infinity);
-    trimmed ||= listed.length < all.length;
+  // Names are spread evenly, so each partition has about its share of the page; whichever runs out is asked again.
+  const share = Math.min(limit, Math.ceil(limit / Math.max(1, partitions.length) * 1.5) + 4);
+  const shareBytes = envelopes ? Math.max(SHARE_BYTES_MIN, Math.ceil(bytesMax / partitions.length * 1.5)) : Infinity;
+  const sources = partitions.map((partition) =>
+    new Source(
+      async (from) => {
+        const query = {
+          prefix,
+          ...(from === "" ? {} : { after: from }),
+          limit: share,
+          envelopes,
+          bytesMax: shareBytes,
+        };
+        return await parts.entities.list(partition, query);
+      },
+      after,
+      share,
+      envelopes ? bytesMax : Infinity,
+    )
+  );
+  const merged: Listed[] = [];
+  let bytes = 0;
+  let more = false;
+  for (;;) {
+    for (const source of sources) if (source.empty) await source.fill();
+    const next = sources.reduce<Source | undefined>(
+      (least, source) =>
+        source.head !== undefined && (least?.head === undefined || compareNames(source.head.name, least.head.name) < 0)
+          ? source
+          : least,
+      undefined,
+    );
+    if (next?.head === undefined) break;
+    if (merged.length >= limit || (envelopes && merged.length > 0 && bytes + next.head.size > bytesMax)) {
+      more = true;
+      break;
+    }
+    bytes += next.head.size;
+    merged.push(next.take());
   }
-  const known = listed.filter(({ name }) => frontier === undefined || name <= frontier);
-  const items = await Promise.all(known.map((entry) => item(parts, entry, want)));
-  return { items, more: trimmed || frontier !== undefined, notOwned: [] };
+  const items = await Promise.all(merged.map((entry) => item(parts, entry, want)));
+  return { items, more, notOwned: [] };
 }
 
-/** The first entries in order, as far as the bounds allow; at least one. */
-function trim(listed: Listed[], limit: number, bytesMax: number): Listed[] {
-  listed.sort((a, b) => compareNames(a.name, b.name));
-  let bytes = 0;
-  const end = listed.findIndex(({ size }, i) => i >= limit || ((bytes += size) > bytesMax && i > 0));
-  return end < 0 ? listed : listed.slice(0, end);
+/** Bytes that are asked of a partition at once, at least. */
+const SHARE_BYTES_MIN = 64 * 1024;
+
+/** The entities of one partition in order, fetched as they are needed. */
+class Source {
+  readonly #fetch: (after: string) => Promise<Listed[]>;
+  readonly #share: number;
+  readonly #byBytes: boolean;
+  #after: string;
+  #listed: Listed[] = [];
+  #at = 0;
+  #ended = false;
+
+  constructor(fetch: (after: string) => Promise<Listed[]>, after: string, share: number, byBytes: boolean) {
+    this.#fetch = fetch;
+    this.#after = after;
+    this.#share = share;
+    this.#byBytes = byBytes;
+  }
+
+  /** The next entity; `undefined` at the end, or when {@linkcode Source.fill} must be called. */
+  get head(): Listed | undefined {
+    return this.#listed[this.#at];
+  }
+
+  /** Whether nothing is left of what was fetched, and there may be more. */
+  get empty(): boolean {
+    return this.#at >= this.#listed.length && !this.#ended;
+  }
+
+  take(): Listed {
+    return this.#listed[this.#at++]!;
+  }
+
+  async fill(): Promise<void> {
+    this.#listed = await this.#fetch(this.#after);
+    this.#at = 0;
+    this.#after = this.#listed.at(-1)?.name ?? this.#after;
+    // A page may be short because it is full by its bytes: then only an empty one says that there is nothing more.
+    this.#ended = this.#listed.length === 0 || (!this.#byBytes && this.#listed.length < this.#share);
+  }
 }
 
 async function item(

@@ -1,0 +1,115 @@
+import assert from "assert";
+import fc from "fast-check";
+import { silentLogger } from "../../shared/logging/logger.ts";
+import {
+  compareNames,
+  type EntityKey,
+  type EntityName,
+  entityName,
+  type Partition,
+  type SchemaId,
+} from "../../shared/names.ts";
+import type { Listed, ListQuery } from "../../shared/storage/store.ts";
+import type { ListRequest } from "../../shared/wire/messages.ts";
+import { type ListingParts, listPartitions } from "./listing.ts";
+
+/** Partitions as an engine lists them: in order, a full page at most, cut by bytes after at least one entity. */
+function storeOf(partitions: readonly (readonly Listed[])[], asked: ListQuery[] = []): ListingParts {
+  return {
+    entities: {
+      list(partition, query) {
+        asked.push(query);
+        const rest = partitions[partition]!.filter(({ name }) =>
+          name.startsWith(query.prefix) && (query.after === undefined || name > query.after)
+        );
+        let bytes = 0;
+        const end = rest.findIndex(({ size }, i) =>
+          i >= query.limit || (query.envelopes && i > 0 && (bytes += size) > query.bytesMax)
+        );
+        return Promise.resolve(end < 0 ? rest : rest.slice(0, end));
+      },
+      counts: () => Promise.resolve(undefined),
+    },
+    ownership: { enter: () => true, leave: () => {} },
+    log: silentLogger,
+    sealer: () => ({
+      keyId: "k",
+      holds: () => true,
+      seal: () => Promise.reject(new Error("not used")),
+      open: () => Promise.resolve({ kind: "tampered", reason: "not an envelope" }),
+    }),
+  };
+}
+
+const arbitraryStore = fc.array(
+  fc.record({
+    key: fc.string({ unit: fc.constantFrom("a", "b", "-", "_"), minLength: 1, maxLength: 4 }),
+    partition: fc.nat(7),
+    size: fc.integer({ min: 1, max: 200_000 }),
+  }),
+  { maxLength: 120 },
+).map((entries) => {
+  const partitions: Listed[][] = Array.from({ length: 8 }, () => []);
+  const seen = new Set<EntityName>();
+  for (const { key, partition, size } of entries) {
+    const name = entityName("s" as SchemaId, key as EntityKey);
+    if (seen.has(name)) continue;
+    seen.add(name);
+    partitions[partition]!.push({ name, size, envelope: new Uint8Array(0) });
+  }
+  for (const own of partitions) own.sort((a, b) => compareNames(a.name, b.name));
+  return { partitions, names: [...seen].sort(compareNames) };
+});
+
+Deno.test("pages of many partitions are those of one sorted list, whatever their bounds", async () => {
+  await fc.assert(fc.asyncProperty(
+    arbitraryStore,
+    fc.integer({ min: 1, max: 40 }),
+    fc.integer({ min: 1, max: 400_000 }),
+    fc.constantFrom<ListRequest["want"]>("meta", "envelopes"),
+    async ({ partitions, names }, limit, bytesMax, want) => {
+      const parts = storeOf(partitions);
+      const listed: string[] = [];
+      for (let after = "", more = true; more;) {
+        const request = {
+          epoch: 1,
+          partitions: partitions.map((_, partition) => partition as Partition),
+          prefix: "s_",
+          after,
+          limit,
+          want,
+          bytesMax,
+        };
+        const page = await listPartitions(parts, request);
+        assert(page.items.length <= limit);
+        assert(page.items.length > 0 || !page.more, "a page that promises more holds something");
+        if (want === "meta" && page.more) assert.equal(page.items.length, limit);
+        listed.push(...page.items.map(({ name }) => name));
+        more = page.more;
+        after = page.items.at(-1)?.name ?? after;
+      }
+      assert.deepEqual(listed, names);
+    },
+  ));
+});
+
+Deno.test("a page asks each partition for about its share, not for the whole page", async () => {
+  const partitions = Array.from({ length: 64 }, (_, p) =>
+    Array.from({ length: 100 }, (_, i): Listed => ({
+      name: entityName("s" as SchemaId, `${String(i).padStart(3, "0")}-${p}` as EntityKey),
+      size: 100,
+      envelope: new Uint8Array(0),
+    })));
+  const asked: ListQuery[] = [];
+  const page = await listPartitions(storeOf(partitions, asked), {
+    epoch: 1,
+    partitions: partitions.map((_, partition) => partition as Partition),
+    prefix: "s_",
+    after: "",
+    limit: 1_000,
+    want: "meta",
+    bytesMax: 1_000_000,
+  });
+  assert.equal(page.items.length, 1_000);
+  assert(asked.reduce((sum, { limit }) => sum + limit, 0) < 3_000);
+});
