@@ -65,7 +65,7 @@ async function page(
       },
       after,
       share,
-      envelopes ? bytesMax : Infinity,
+      envelopes,
     )
   );
   const merged: Listed[] = [];
