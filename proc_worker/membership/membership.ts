@@ -100,11 +100,15 @@ export class Membership {
 
   /** Joins and stays a member until {@linkcode stop}. @throws {JoinRefused} when it is refused for too long. */
   async run(): Promise<void> {
+    const { clock } = this.#parts;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       try {
         await this.#join();
+        const joinedMs = clock.monotonic();
         await this.#stay();
+        // A membership that ends as soon as it begins would be joined again and again without a pause.
+        if (clock.monotonic() - joinedMs < RETRY_MS_MAX) await sleep(clock, RETRY_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
         throw error;
