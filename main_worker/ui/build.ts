@@ -67,7 +67,27 @@ async function bundle(outDir: string, ...entries: readonly string[]): Promise<Ma
   for await (const entry of Deno.readDir(outDir)) {
     scripts.set(entry.name, await Deno.readTextFile(`${outDir}/${entry.name}`));
   }
-  return scripts;
+  return renamed(scripts);
+}
+
+/** A chunk as the bundler names it; the hash in it also depends on where the checkout and the cache of packages are. */
+const CHUNK = /[\w.]+-[A-Z0-9]{8}\.js/g;
+
+/** Names chunks by what is in them, so that every machine builds the same. Chunks import each other without cycles. */
+function renamed(scripts: ReadonlyMap<string, string>): Map<string, string> {
+  const names = new Map<string, string>();
+  const result = new Map<string, string>();
+  const settle = (name: string): string => {
+    const known = names.get(name);
+    if (known !== undefined) return known;
+    const text = scripts.get(name)!.replace(CHUNK, (other) => scripts.has(other) ? settle(other) : other);
+    const own = name.replace(/-[A-Z0-9]{8}\.js$/, `-${digest(encoder.encode(text)).slice(0, 8)}.js`);
+    names.set(name, own);
+    result.set(own, text);
+    return own;
+  };
+  for (const name of [...scripts.keys()].sort()) settle(name);
+  return result;
 }
 
 /** Builds everything in memory. */
