@@ -161,7 +161,7 @@ async function runWithFault(run: Run, step: number, fault: Fault, victim: "first
 }
 
 const EFFECTS: readonly Fault["effect"][] = ["none", "partial", "full"];
-const LEFTOVERS: readonly (Unsynced | "process")[] = ["process", "lost", "kept", "halved", "zeroed"];
+const LEFTOVERS: readonly (Unsynced | "process")[] = ["process", "lost", "kept", "halved", "zeroed", "untruncated"];
 
 for (const victim of ["first", "second"] as const) {
   Deno.test(`crash: the ${victim} process at every step, then all of them or the machine`, async () => {
@@ -189,7 +189,7 @@ for (const victim of ["first", "second"] as const) {
     for (let step = 0, reached = true; reached; step++) {
       for (const effect of EFFECTS) {
         for (const error of ["full", "failed"] as const) {
-          for (const left of ["process", "lost", "kept"] as const) {
+          for (const left of ["process", "lost", "kept", "untruncated"] as const) {
             const run = new Run();
             const where = `${error} at step ${step}, effect ${effect}, ${left}`;
             reached = await runWithFault(run, step, { effect, error }, victim);

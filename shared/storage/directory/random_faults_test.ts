@@ -182,7 +182,7 @@ class Simulation {
       this.workers = [];
       await settled();
       if (this.random.unit() < 0.7) {
-        this.machine.crash(this.random.pick(["lost", "kept", "halved", "zeroed"]));
+        this.machine.crash(this.random.pick(["lost", "kept", "halved", "zeroed", "untruncated"]));
         this.clock = new TestClock();
       }
       await this.#inspect();

@@ -324,3 +324,44 @@ Deno.test("recovery: while no log can be started a failed sync leaves the group 
   world.machine.crash("lost");
   assert.deepEqual(await state((await world.worker()).entities), { a: "1", b: "1" });
 });
+
+Deno.test("recovery: a log file that could not be begun, nor removed, does not cut off the one before it", async () => {
+  const world = new World();
+  let failing = false;
+  const disk = world.machine.process((_, operation, path) => {
+    const isNext = failing && path.endsWith("-2.log") && (operation === "sync" || operation === "remove");
+    return isNext ? { effect: operation === "sync" ? "full" : "none", error: "failed" } : undefined;
+  });
+  const { clock, random } = world;
+  const bounds = { checkpointBytes: 1 };
+  const store = await openDirectoryStore({ root: "/db", create: { partitions: 1 } }, { disk, clock, random, bounds });
+  const entities = await store.openEntities("worker");
+  await entities.take(P);
+  failing = true;
+  await write(entities, { a: "1" });
+  await settled();
+  assert.ok(world.logs().some((path) => path.endsWith("-2.log")));
+  await write(entities, { a: "2" });
+  disk.kill();
+  assert.deepEqual(await state((await world.worker()).entities), { a: "2" });
+});
+
+Deno.test("recovery: a group that did not fit is gone even if only its removal is lost in a crash", async () => {
+  const world = new World();
+  let failing = false;
+  const disk = world.machine.process((_, operation, path) => {
+    if (!failing || operation !== "append" || !path.startsWith(LOGS)) return undefined;
+    failing = false;
+    return { effect: "full", error: "full" };
+  });
+  const { clock, random } = world;
+  const store = await openDirectoryStore({ root: "/db", create: { partitions: 1 } }, { disk, clock, random });
+  const entities = await store.openEntities("worker");
+  await entities.take(P);
+  await write(entities, { a: "1" });
+  failing = true;
+  await assert.rejects(() => write(entities, { a: "2" }), { reason: "unavailable" });
+  disk.kill();
+  world.machine.crash("untruncated");
+  assert.deepEqual(await state((await world.worker()).entities), { a: "1" });
+});

@@ -27,13 +27,18 @@ export interface Fault {
 /** Decides what happens to an operation; `step` counts the process's operations from 0. */
 export type FaultPlan = (step: number, operation: string, path: string) => Fault | undefined;
 
-/** What a crash of the machine leaves of bytes that were not synced. */
-export type Unsynced = "lost" | "kept" | "halved" | "zeroed";
+/**
+ * What a crash of the machine leaves of what was not synced: nothing, everything, half of the bytes, zeros in place of
+ * some, or the writes without the truncation that came after them.
+ */
+export type Unsynced = "lost" | "kept" | "halved" | "zeroed" | "untruncated";
 
 interface Inode {
   readonly id: number;
   content: Uint8Array;
   durable: Uint8Array;
+  /** The longest content since the last sync. */
+  longest: Uint8Array;
   lockedBy: MemoryFile | undefined;
   changes: number;
 }
@@ -68,7 +73,14 @@ export class MemoryMachine {
   }
 
   create(path: string): Inode {
-    const inode = { id: ++this.#inodes, content: EMPTY, durable: EMPTY, lockedBy: undefined, changes: 0 };
+    const inode = {
+      id: ++this.#inodes,
+      content: EMPTY,
+      durable: EMPTY,
+      longest: EMPTY,
+      lockedBy: undefined,
+      changes: 0,
+    };
     this.names.set(path, inode);
     return inode;
   }
@@ -84,17 +96,19 @@ export class MemoryMachine {
 
   /** Power is lost. Every process must be dead. */
   crash(unsynced: Unsynced): void {
-    if (unsynced !== "kept") {
+    const keepsNames = unsynced === "kept" || unsynced === "untruncated";
+    if (!keepsNames) {
       this.names.clear();
       for (const [path, inode] of this.#durableNames) this.names.set(path, inode);
     }
     for (const inode of this.names.values()) {
-      inode.content = inode.durable = leave(inode.content, inode.durable, unsynced);
+      const content = unsynced === "untruncated" ? inode.longest : leave(inode.content, inode.durable, unsynced);
+      inode.content = inode.durable = inode.longest = content;
       inode.lockedBy = undefined;
     }
     for (const [path, table] of this.tables) {
       table.openIn = undefined;
-      if (unsynced === "kept") table.durable = table.state;
+      if (keepsNames) table.durable = table.state;
       else if (table.durable === undefined) this.tables.delete(path);
       else table.state = table.durable;
     }
@@ -103,7 +117,7 @@ export class MemoryMachine {
 }
 
 /** What a crash leaves of a file: synced bytes, and of the others all, nothing, the first half or zeros at first. */
-function leave(content: Uint8Array, durable: Uint8Array, unsynced: Unsynced): Uint8Array {
+function leave(content: Uint8Array, durable: Uint8Array, unsynced: Exclude<Unsynced, "untruncated">): Uint8Array {
   if (unsynced === "lost") return durable;
   if (unsynced === "kept") return content;
   const from = durable.findIndex((byte, index) => byte !== content[index]);
@@ -205,7 +219,7 @@ export class MemoryProcess implements Disk {
     return this.step("readFile", path, () => {
       const inode = this.machine.names.get(path);
       if (inode === undefined) return undefined;
-      if (sync) inode.durable = inode.content;
+      if (sync) inode.durable = inode.longest = inode.content;
       if (inode.content.length > bytesMax) throw new DiskError("failed", `${path}: too large`);
       return inode.content.slice();
     });
@@ -217,7 +231,7 @@ export class MemoryProcess implements Disk {
       await this.step("write", temporary, (effect) => {
         inode.content = effect === "partial" ? bytes.slice(0, bytes.length >> 1) : bytes.slice();
       });
-      await this.step("sync", temporary, () => void (inode.durable = inode.content));
+      await this.step("sync", temporary, () => void (inode.durable = inode.longest = inode.content));
       await this.step("rename", path, () => {
         this.machine.names.delete(temporary);
         this.machine.names.set(path, inode);
@@ -309,6 +323,7 @@ class MemoryFile implements AppendFile, LockFile {
     return this.#process.step("sync", this.#path, (effect) => {
       const { content, durable } = this.#inode;
       this.#inode.durable = effect === "partial" ? leave(content, durable, "halved") : content;
+      if (effect === "full") this.#inode.longest = content;
     });
   }
 
@@ -338,6 +353,7 @@ class MemoryFile implements AppendFile, LockFile {
 
   #change(content: Uint8Array): void {
     this.#inode.content = content;
+    if (content.length >= this.#inode.longest.length) this.#inode.longest = content;
     this.#inode.changes++;
   }
 }
