@@ -44,13 +44,13 @@ interface PartitionBuilder {
 }
 
 interface WriterRecords {
+  /** The writer was alive when its files were read. */
+  readonly isLive: boolean;
   readonly partitions: Map<number, PartitionBuilder>;
   readonly bytes: number;
 }
 
 interface Kept {
-  /** Names and sizes of the files that were read. */
-  readonly files: string;
   readonly records: Promise<WriterRecords>;
   bytes: number;
 }
@@ -69,6 +69,7 @@ export class Recovery {
   readonly #store: string;
   readonly #kept = new Map<string, Kept>();
   #turn: Promise<unknown> = Promise.resolve();
+  #copyTurn: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
 
   constructor(parts: { disk: Disk; clock: Clock; directory: string; store: string }) {
@@ -91,33 +92,53 @@ export class Recovery {
    * @throws {DiskError}
    */
   async read(writer: string, partition: number): Promise<RecoveredPartition> {
-    const files = await this.#files(writer);
-    if (files.length === 0) {
-      throw new StorageError(
-        "corrupt",
-        `${this.#directory}/${logName(writer, 1)} or its successor is missing; a lock file says that it holds writes`,
-      );
-    }
-    if (await this.#isLive(files)) return copyOut((await this.#readInTurn(writer, files)).partitions.get(partition));
-    const key = files.map((file) => `${file.name}:${file.size}`).join();
-    let kept = this.#kept.get(writer);
-    if (kept === undefined || kept.files !== key) {
-      kept = { files: key, records: this.#readInTurn(writer, files), bytes: 0 };
-    }
+    const earlier = this.#kept.get(writer);
+    const kept = earlier ?? { records: this.#load(writer), bytes: 0 };
     this.#kept.delete(writer);
     this.#kept.set(writer, kept);
     try {
-      const records = await kept.records;
+      let records = await kept.records;
       kept.bytes = records.bytes;
-      return copyOut(records.partitions.get(partition));
+      // What was read for somebody else may be older than what this caller knows to be there.
+      if (records.isLive && earlier !== undefined) records = await this.#load(writer);
+      if (records.isLive) this.#forget(writer, kept);
+      return await this.#copyInTurn(records.partitions.get(partition));
     } catch (error) {
       // Damage stays; anything else may pass.
-      const isDamage = error instanceof StorageError && error.reason === "corrupt";
-      if (!isDamage && this.#kept.get(writer) === kept) this.#kept.delete(writer);
+      if (!(error instanceof StorageError) || error.reason !== "corrupt") this.#forget(writer, kept);
       throw error;
     } finally {
       this.#tidy(writer);
     }
+  }
+
+  /** One partition after the other, with the event loop in between: all of them together would be a long pause. */
+  #copyInTurn(builder: PartitionBuilder | undefined): Promise<RecoveredPartition> {
+    const copied = this.#copyTurn.then(() => copyOut(builder));
+    if (builder !== undefined) this.#copyTurn = copied.then(() => sleep(this.#clock, 0));
+    return copied;
+  }
+
+  #forget(writer: string, kept: Kept): void {
+    if (this.#kept.get(writer) === kept) this.#kept.delete(writer);
+  }
+
+  /** Reads one writer's files after the other's, so that only one file is in memory as a whole. */
+  #load(writer: string): Promise<WriterRecords> {
+    const records = this.#turn.then(async () => {
+      const files = await this.#files(writer);
+      if (files.length === 0) {
+        throw new StorageError(
+          "corrupt",
+          `${this.#directory}/${logName(writer, 1)} or its successor is missing; a lock file says that it holds writes`,
+        );
+      }
+      // Asked before anything is read: whoever is dead then adds nothing.
+      const isLive = await this.#isLive(files);
+      return { ...await this.#readFiles(writer, files), isLive };
+    });
+    this.#turn = records.catch(() => {});
+    return records;
   }
 
   /** Whether the writer goes on writing: then what was read is soon not all, or not what was acknowledged. */
@@ -129,13 +150,6 @@ export class Recovery {
     } finally {
       lock.close();
     }
-  }
-
-  /** One writer's files after the other's, so that only one file is in memory as a whole. */
-  #readInTurn(writer: string, files: readonly LogFile[]): Promise<WriterRecords> {
-    const records = this.#turn.then(() => this.#readFiles(writer, files));
-    this.#turn = records.catch(() => {});
-    return records;
   }
 
   /** Forgets everything that is kept. */
@@ -174,7 +188,7 @@ export class Recovery {
    * Newest file first, because the newest header says how many frames of the earlier files count; a live writer may
    * have begun another one meanwhile, and then the newest one read here is like any last file.
    */
-  async #readFiles(writer: string, files: readonly LogFile[]): Promise<WriterRecords> {
+  async #readFiles(writer: string, files: readonly LogFile[]): Promise<Omit<WriterRecords, "isLive">> {
     const parsed: { file: LogFile; partitions: Map<number, PartitionBuilder> }[] = [];
     let newest: LogHeader | undefined;
     for (const file of files.toReversed()) {

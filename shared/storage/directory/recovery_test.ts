@@ -365,3 +365,30 @@ Deno.test("recovery: a group that did not fit is gone even if only its removal i
   world.machine.crash("untruncated");
   assert.deepEqual(await state((await world.worker()).entities), { a: "1" });
 });
+
+Deno.test("recovery: however many partitions are taken at once, a dead writer's log is read once", async () => {
+  const [clock, random, machine] = [new TestClock(), new SeededRandom(1), new MemoryMachine()];
+  const partitions = 16;
+  const reads: string[] = [];
+  const worker = async () => {
+    const disk = machine.process((_, operation, path) => {
+      if (operation === "readFile" && path.startsWith(LOGS)) reads.push(path);
+      return undefined;
+    });
+    const store = await openDirectoryStore({ root: "/db", create: { partitions } }, { disk, clock, random });
+    const entities = await store.openEntities("worker");
+    const all = Array.from({ length: partitions }, (_, partition) => partition as Partition);
+    const outcomes = await Promise.all(all.map((partition) => entities.take(partition)));
+    return { disk, entities, all, recovered: outcomes.map((outcome) => outcome.kind === "taken" && outcome.recovered) };
+  };
+  const first = await worker();
+  await Promise.all(first.all.map((partition) => {
+    const envelope = new Uint8Array(1);
+    return first.entities.commit({ partition, name: nameOf("s", `${partition}`), envelope, expected: undefined });
+  }));
+  first.disk.kill();
+  reads.length = 0;
+  const next = await worker();
+  assert.deepEqual(next.recovered, next.all.map(() => 1));
+  assert.equal(reads.length, 1);
+});
