@@ -25,6 +25,8 @@ import { Registry } from "prom-client";
 
 /** A store that the main worker has not made yet is looked for again this often. */
 const STORE_RETRY_MS = 500;
+/** How often gRPC health follows whether the main worker has this worker. */
+const HEALTH_MS = 500;
 const GRACE_MS = 1_000;
 
 async function start(args: readonly string[]): Promise<Running | { help: string }> {
@@ -93,13 +95,21 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     clock,
     random,
     log,
-    metrics: metrics.executor,
+    metrics: { ...metrics.executor, ...metrics.membership },
     unwrap: (response) => keys.unwrap(response.keys),
   });
-  const { cache, ownership } = worker;
+  const { cache, ownership, membership } = worker;
   metrics.askEntities(() => entities.stats());
   metrics.askCache(() => cache.figures(), config.cacheEntries === 0 ? 0 : config.cacheBytes);
-  metrics.ask({ partitions_owned: () => ownership.serving().length, active_operations: () => worker!.active });
+  metrics.ask({
+    active_operations: () => worker!.active,
+    compiled_schemas: () => schemas.size,
+    main_worker_connected: () => Number(membership.connected),
+    partitions_failing: () => ownership.failing().length,
+    partitions_owned: () => ownership.serving().length,
+    token_expiry_timestamp_seconds: () => (membership.tokenExpiresAtMs ?? 0) / 1_000,
+  });
+  const health = setInterval(() => server.health?.set(membership.connected), HEALTH_MS);
   const { metricsAddr } = config;
   const metricsServer = metricsAddr &&
     listening(metricsAddr, () => serveMetrics(metricsAddr, () => metrics.registry.metrics(), log));
@@ -115,6 +125,8 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     failed,
     async stop() {
       log.info("stopping", {});
+      clearInterval(health);
+      server.health?.set(false);
       await worker.leave();
       // The connections to the main worker and from it end with this process.
       await server.drain(GRACE_MS);

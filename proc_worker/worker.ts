@@ -26,7 +26,7 @@ export interface WorkerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly metrics: ExecutorMetrics;
+  readonly metrics: ExecutorMetrics & { heartbeatFailed(): void };
   /** Unwraps the keys of a join. The sealer that it answers replaces the one before. */
   unwrap(response: SubscribeResponse): Promise<Sealer>;
 }
@@ -73,6 +73,7 @@ export class Worker {
       clock,
       random: parts.random,
       log: log.child("membership"),
+      metrics,
       peers: {
         joined: async (response) => {
           this.#sealer = await parts.unwrap(response);

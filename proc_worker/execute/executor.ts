@@ -22,7 +22,7 @@ import { EntityOrder } from "./entity_order.ts";
 
 /** What the executor tells the metrics. */
 export interface ExecutorMetrics {
-  operation(kind: Operation["kind"], status: string): void;
+  operation(kind: Operation["kind"], status: string, seconds: number): void;
   encryption(direction: "seal" | "open", ok: boolean): void;
   tampered(): void;
 }
@@ -96,9 +96,10 @@ export class Executor {
   }
 
   async #run(op: Operation, epoch: Epoch, answer: { bytes: number }): Promise<OperationResult> {
-    const { ownership, metrics } = this.#parts;
+    const { ownership, metrics, clock } = this.#parts;
     if (op.kind !== "validate" && !ownership.enter(op.partition, epoch)) return { kind: "retry", reason: "not_owner" };
     this.#active += 1;
+    const startedMs = clock.monotonic();
     let result: OperationResult;
     try {
       result = await this.#execute(op);
@@ -113,7 +114,11 @@ export class Executor {
       if (fits) answer.bytes += result.document.byteLength;
       else result = { kind: "retry", reason: "response_full" };
     }
-    metrics.operation(op.kind, result.kind === "failed" ? result.code : result.kind);
+    metrics.operation(
+      op.kind,
+      result.kind === "failed" ? result.code : result.kind,
+      (clock.monotonic() - startedMs) / 1_000,
+    );
     return result;
   }
 

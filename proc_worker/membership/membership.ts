@@ -2,7 +2,7 @@
  * The worker's place in the cluster: it joins the main worker with a proof, keeps its place by heartbeats, follows the
  * assignment that they bring, joins again when the main worker was restarted, and leaves in good order.
  */
-import { HEARTBEAT_MS, JOIN_TIMEOUT_MS } from "../../shared/limits.ts";
+import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX, JOIN_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import type { Partition } from "../../shared/names.ts";
 import { type Clock, sleep } from "../../shared/seams/clock.ts";
@@ -41,6 +41,7 @@ export interface MembershipParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly metrics: { heartbeatFailed(): void };
 }
 
 /** The main worker will not have this worker (any more), and waiting does not help. `message` says why. */
@@ -83,6 +84,16 @@ export class Membership {
   /** Whether this worker has joined and its heartbeats are answered. */
   get member(): boolean {
     return this.#member;
+  }
+
+  /** Whether the main worker has answered lately. */
+  get connected(): boolean {
+    return this.#member && this.sinceAnsweredMs < this.#heartbeatMs * HEARTBEATS_MISSED_MAX;
+  }
+
+  /** When the newest token ends, in milliseconds since the epoch; `undefined` before the first join. */
+  get tokenExpiresAtMs(): number | undefined {
+    return this.#tokens.at(-1)?.expiresAtMs;
   }
 
   /** Milliseconds since a heartbeat was sent that was answered: how old the right to own partitions is. */
@@ -180,6 +191,7 @@ export class Membership {
         said = undefined;
       } catch (error) {
         if (!(error instanceof TransportError)) throw error;
+        this.#parts.metrics.heartbeatFailed();
         if (said !== error.reason) log.warn("heartbeat_failed", { reason: error.reason, error: error.message });
         said = error.reason;
         if (error.reason === "denied") return;

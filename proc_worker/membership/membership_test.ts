@@ -109,6 +109,7 @@ function start() {
     clock,
     random: systemRandom,
     log,
+    metrics: { heartbeatFailed() {} },
   });
   const run = membership.run();
   run.catch(() => {});

@@ -69,6 +69,7 @@ const NO_METRICS = {
   operation() {},
   encryption() {},
   tampered() {},
+  heartbeatFailed() {},
   workerJoined() {},
   workerGone() {},
   workerTokenIssued() {},

@@ -27,9 +27,11 @@ function diskError(path: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof DiskError) return error;
   const code = (error as { code?: string }).code;
   const denied = error instanceof Deno.errors.NotCapable;
-  return new DiskError(denied ? "denied" : CODES[code ?? ""] ?? "failed", `${path}: ${error.message}`, {
-    cause: error,
-  });
+  // Deno's own advice names a flag that only who runs it from source can give.
+  const why = denied
+    ? "this program may write only below the folders that it was given; see the deployment guide"
+    : error.message;
+  return new DiskError(denied ? "denied" : CODES[code ?? ""] ?? "failed", `${path}: ${why}`, { cause: error });
 }
 
 async function withErrors<T>(path: string, work: () => Promise<T>): Promise<T> {
