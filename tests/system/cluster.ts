@@ -131,10 +131,15 @@ export class Cluster {
   /** A cluster whose partitions are all served. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const cluster = new Cluster(options);
-    await cluster.startMain();
-    for (let i = 1; i <= (options.workers ?? 1); i++) cluster.startWorker(`worker-${i}`);
-    await cluster.ready();
-    return cluster;
+    try {
+      await cluster.startMain();
+      for (let i = 1; i <= (options.workers ?? 1); i++) cluster.startWorker(`worker-${i}`);
+      await cluster.ready();
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Starts the main worker: on free ports the first time, on the same ones after that. */
