@@ -1,5 +1,6 @@
 /** A connection to a gRPC server: calls with a deadline that end in an answer or a {@linkcode TransportError}. */
 import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
 import grpc from "@grpc/grpc-js";
 import {
   GRPC_ANSWER_EXTRA_BYTES,
@@ -34,6 +35,8 @@ export class Channel {
   readonly #address: Address;
   readonly #client: grpc.Client;
   readonly #token: () => string;
+  readonly #sockets = new Set<Socket>();
+  #closed = false;
   #metadata = new grpc.Metadata();
   #metadataToken = "";
   #probe: Promise<boolean> | undefined;
@@ -44,7 +47,8 @@ export class Channel {
     this.#address = parseAddress(address);
     this.#token = token;
     const tls = clientTls(options.tls, this.#address.host, options.serverName);
-    this.#client = new grpc.Client(formatAddress(this.#address), tls.credentials, {
+    const credentials = tracking(tls.credentials, this.#sockets);
+    this.#client = new grpc.Client(formatAddress(this.#address), credentials, {
       "grpc.max_send_message_length": options.messageBytesMax,
       "grpc.max_receive_message_length": options.messageBytesMax + GRPC_ANSWER_EXTRA_BYTES,
       "grpc.keepalive_time_ms": GRPC_KEEPALIVE_MS,
@@ -141,13 +145,20 @@ export class Channel {
     }
   }
 
-  /** Closes the connection. Calls under way still end. */
+  /**
+   * Closes the connection, at the socket: a GOAWAY, which is the polite way, can abort the process at either end (see
+   * `RpcServer.drain`). Calls under way fail like those of a connection that broke.
+   */
   close(): void {
-    this.#client.close();
+    this.#closed = true;
+    for (const socket of this.#sockets) socket.destroy();
+    // The client's own close says GOAWAY on a session that is still there.
+    setTimeout(() => this.#client.close(), 0);
   }
 
   /** Starts a call, which throws at once on a client that was closed. */
   #start<Call>(path: string, start: () => Call): Call {
+    if (this.#closed) throw new TransportError("broken", `${path}: the client was closed`);
     try {
       return start();
     } catch (error) {
@@ -185,6 +196,28 @@ export class Channel {
     }
     throw new TransportError(failureOfStatus(error), message, { cause: error });
   }
+}
+
+/** The part of credentials in which grpc-js makes its connections. */
+interface Connecting {
+  _createSecureConnector(...options: unknown[]): { connect(socket: Socket): Promise<unknown> };
+}
+
+/** Credentials that remember the sockets of the connections that are made with them. */
+function tracking(credentials: grpc.ChannelCredentials, sockets: Set<Socket>): grpc.ChannelCredentials {
+  const inner = credentials as unknown as Connecting;
+  const create = inner._createSecureConnector.bind(credentials);
+  inner._createSecureConnector = (...options) => {
+    const connector = create(...options);
+    const connect = connector.connect.bind(connector);
+    connector.connect = (socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+      return connect(socket);
+    };
+    return connector;
+  };
+  return credentials;
 }
 
 /** What grpc-js says when there was no connection to send a call on; a server that answers is never quoted like this. */
