@@ -119,17 +119,6 @@ export const MUTATIONS: readonly NamedMutation[] = [
     },
   },
   {
-    name: "a write does not count as unresolved while it is under way",
-    under: { incidents: ["pause worker"], network: { lostAnswer: 0.1, lateRequest: 0.2, lateMsMax: 15_000 } },
-    apply: () =>
-      replaced(CoherenceTable.prototype, "begin", (begin) =>
-        function (this: CoherenceTable, slot) {
-          const stamp = begin.call(this, slot);
-          this.resolve(slot, stamp);
-          return stamp;
-        }),
-  },
-  {
     name: "the envelope does not keep the id of its operation",
     parts: {
       sealer: (sealer) => {
@@ -149,15 +138,6 @@ export const MUTATIONS: readonly NamedMutation[] = [
         function (this: BatchFloors, id, seq, floor) {
           begin.call(this, id, seq, floor);
           return true;
-        }),
-  },
-  {
-    name: "batches are reported as finished while they still run",
-    under: { incidents: ["pause worker"], network: { lateRequest: 0.2, lateMsMax: 15_000 } },
-    apply: () =>
-      replaced(BatchFloors.prototype, "report", (report) =>
-        function (this: BatchFloors) {
-          return report.call(this).map(({ dispatcher }) => ({ dispatcher, floor: Number.MAX_SAFE_INTEGER }));
         }),
   },
   {
