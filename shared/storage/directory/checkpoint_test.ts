@@ -102,3 +102,46 @@ Deno.test("checkpoint: too many writes that wait are refused, not kept", async (
   await put(entities, "k");
   await entities.close();
 });
+
+Deno.test("checkpoint: a log that another owner still needs is kept, and writes are refused before it is too large", async () => {
+  const [clock, random, machine] = [new TestClock(), new SeededRandom(1), new MemoryMachine()];
+  const [given, kept] = [0 as Partition, 1 as Partition];
+  let tablesFull = false;
+  const plan: FaultPlan = (_, operation, path) => {
+    return tablesFull && operation === "apply" && path.endsWith("00.db")
+      ? { effect: "none", error: "full" }
+      : undefined;
+  };
+  const worker = async (faults?: FaultPlan) => {
+    const disk = machine.process(faults);
+    const bounds = { logBytes: 6_000, checkpointBytes: 2_000 };
+    const store = await openDirectoryStore({ root: "/db", create: { partitions: 2 } }, { disk, clock, random, bounds });
+    return await store.openEntities("worker");
+  };
+  const putIn = (entities: DirectoryEntities, partition: Partition, key: string) =>
+    entities.commit({ partition, name: nameOf("s", key), envelope: new Uint8Array(1_000), expected: undefined });
+  const [one, two] = [await worker(plan), await worker()];
+  await Promise.all([one.take(given), one.take(kept)]);
+  await putIn(one, given, "given");
+  tablesFull = true;
+  await one.release(given);
+  tablesFull = false;
+  assert.deepEqual(await two.take(given), { kind: "taken", recovered: 1 });
+  let refusals = 0;
+  for (let index = 0; index < 20; index++) {
+    await putIn(one, kept, `k${index}`).catch((error) => refusals += Number(error.reason === "unavailable"));
+  }
+  assert.ok(refusals > 0);
+  assert.ok(one.stats().logBytes < 8_000);
+  while (two.stats().checkpoints === 0) {
+    assert.ok(clock.fire());
+    await settled();
+  }
+  await putIn(one, kept, "again");
+  await Promise.all([one.close(), two.close()]);
+  const next = await worker();
+  assert.deepEqual(await next.take(given), { kind: "taken", recovered: 0 });
+  assert.notEqual(await next.read(given, nameOf("s", "given")), undefined);
+  await next.close();
+  assert.deepEqual([...machine.names.keys()].filter((path) => path.endsWith(".log")), []);
+});

@@ -397,20 +397,27 @@ export class DirectoryEntities implements Entities {
   }
 
   #overfullError(): StorageError {
-    return new StorageError("unavailable", "too many writes wait for a checkpoint, and it fails");
+    return new StorageError("unavailable", "too many writes wait for a checkpoint, and it makes no room");
   }
 
-  /** Waits until a checkpoint made room; refuses what waits when it can't. */
+  /**
+   * Waits until a checkpoint made room; refuses what waits when it can't. A whole one that makes none is followed by
+   * others in vain: the log then waits for a partition's next owner, who still needs it.
+   */
   async #waitForRoom(): Promise<void> {
-    if (this.#checkpointFailures === 0 && this.#closing === undefined) {
+    // The first may have begun before there was too much.
+    const enough = this.#checkpoints + 2;
+    while (this.#overfull) {
+      if (this.#checkpointFailures > 0 || this.#closing !== undefined || this.#checkpoints >= enough) {
+        const refused = this.#queue;
+        this.#queue = [];
+        this.#settle(refused, (write) => write.reject(this.#overfullError()));
+        return;
+      }
       const room = new Promise<void>((resolve) => this.#onRoom = resolve);
       this.#startCheckpoint();
       await room;
-      if (!this.#overfull || this.#checkpointing !== undefined) return;
     }
-    const refused = this.#queue;
-    this.#queue = [];
-    this.#settle(refused, (write) => write.reject(this.#overfullError()));
   }
 
   #roomMade(): void {
