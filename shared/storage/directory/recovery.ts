@@ -53,6 +53,8 @@ interface WriterRecords {
 interface Kept {
   readonly records: Promise<WriterRecords>;
   bytes: number;
+  /** When damage was found in it. */
+  damagedMs?: number;
 }
 
 interface LogFile {
@@ -92,8 +94,11 @@ export class Recovery {
    * @throws {DiskError}
    */
   async read(writer: string, partition: number): Promise<RecoveredPartition> {
+    const damagedMs = this.#kept.get(writer)?.damagedMs;
+    // Somebody may have brought the file back.
+    if (damagedMs !== undefined && this.#clock.monotonic() - damagedMs > RECOVERED_KEPT_MS) this.#kept.delete(writer);
     const earlier = this.#kept.get(writer);
-    const kept = earlier ?? { records: this.#load(writer), bytes: 0 };
+    const kept: Kept = earlier ?? { records: this.#load(writer), bytes: 0 };
     this.#kept.delete(writer);
     this.#kept.set(writer, kept);
     try {
@@ -104,8 +109,9 @@ export class Recovery {
       if (records.isLive) this.#forget(writer, kept);
       return await this.#copyInTurn(records.partitions.get(partition));
     } catch (error) {
-      // Damage stays; anything else may pass.
-      if (!(error instanceof StorageError) || error.reason !== "corrupt") this.#forget(writer, kept);
+      // Damage stays for a while; anything else may pass at once.
+      if (error instanceof StorageError && error.reason === "corrupt") kept.damagedMs ??= this.#clock.monotonic();
+      else this.#forget(writer, kept);
       throw error;
     } finally {
       this.#tidy(writer);
