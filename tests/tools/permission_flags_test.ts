@@ -97,7 +97,6 @@ const LIBRARIES = [
   "ajv-formats",
   "grpc-health-check",
   "hono",
-  "lossless-json",
   "lru-cache",
   "prom-client",
   "protobufjs",
