@@ -85,8 +85,10 @@ export async function readLockContent(disk: Disk, path: string): Promise<LockCon
   const file = await disk.openLock(path);
   if (file === undefined) return undefined;
   try {
+    const bytes = await file.read(CONTENT_BYTES);
+    // Afterwards, because the holder may be writing: what was read is durable, and what came later does not matter.
     await file.sync();
-    return decodeLockContent(await file.read(CONTENT_BYTES));
+    return decodeLockContent(bytes);
   } finally {
     file.close();
   }
