@@ -139,6 +139,8 @@ export class Recovery {
           `${this.#directory}/${logName(writer, 1)} or its successor is missing; a lock file says that it holds writes`,
         );
       }
+      // A file says what counts in those before it: so that it exists must be durable before anybody goes by it.
+      await this.#disk.syncDirectory(this.#directory);
       // Asked before anything is read: whoever is dead then adds nothing.
       const isLive = await this.#isLive(files);
       return { ...await this.#readFiles(writer, files), isLive };
