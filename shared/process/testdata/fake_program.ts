@@ -6,6 +6,13 @@ const flags = new Map(Deno.args.map((arg) => arg.replace(/^-/, "").split("=") as
 const fake = Deno.env.get("FAKE") ?? "";
 const variables = ["MASTER_KEY", "ADMIN_KEY", "FORCE_COLOR"].filter((name) => Deno.env.get(name));
 
+// Before it says that it is up: from then on it may be stopped.
+Deno.addSignalListener("SIGTERM", () => {
+  if (fake === "deaf") return;
+  console.log("stopping");
+  Deno.exit(0);
+});
+
 console.log(JSON.stringify({ pid: Deno.pid, args: Deno.args, key: Deno.env.get("MASTER_KEY") ?? null, variables }));
 console.error("and this on standard error");
 
@@ -20,11 +27,6 @@ if (rest !== undefined) {
     () => new Response(status === 200 ? "{}" : '{"reason":\n"no worker"}', { status }),
   );
 }
-Deno.addSignalListener("SIGTERM", () => {
-  if (fake === "deaf") return;
-  console.log("stopping");
-  Deno.exit(0);
-});
 if (fake === "die" && rest === undefined) {
   const [hostname, port] = flags.get("main-addr")!.split(":");
   // Not before the other program is up.

@@ -24,6 +24,8 @@ const number = fc.maxSafeNat();
 const small = fc.nat({ max: 100_000 });
 const content = fc.uint8Array({ maxLength: 64 });
 const line = fc.string({ unit: "grapheme", maxLength: 20 });
+/** Ids of keys: 64 bytes at most. */
+const keyId = fc.string({ unit: "grapheme-ascii", minLength: 1, maxLength: 64 });
 const hex = (size: number) => fc.uint8Array({ minLength: size, maxLength: size }).map((bytes) => bytes.toHex());
 const partition = fc.nat({ max: 1_023 }) as fc.Arbitrary<Partition>;
 const partitions = fc.array(partition, { maxLength: 20 });
@@ -115,7 +117,7 @@ const listResponse: fc.Arbitrary<ListResponse> = partly<ListResponse>({
       etag: fc.oneof(etag, fc.constant("")),
       writtenAtMs: number,
       size: number,
-      keyId: line,
+      keyId,
       bytes: content,
       problem: fc.constantFrom("tampered", "key_unavailable"),
     }, ["bytes", "problem"]),
@@ -148,7 +150,7 @@ const subscribeRequest: fc.Arbitrary<SubscribeRequest> = fc.record({
 const subscribeResponse: fc.Arbitrary<SubscribeResponse> = fc.record({
   token: line,
   tokenExpiresAtMs: number,
-  keys: fc.array(fc.record({ keyId: line, wrapped: content }), { minLength: 1, maxLength: 4 }),
+  keys: fc.array(fc.record({ keyId, wrapped: content }), { minLength: 1, maxLength: 4 }),
   heartbeatMs: number.map((value) => value % 2 ** 32),
   term: number,
   documentBytesMax: number,
