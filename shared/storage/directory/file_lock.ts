@@ -14,7 +14,9 @@ export type FileLockOutcome = { readonly kind: "locked"; readonly lock: FileLock
 /** A lock that is held until {@linkcode FileLock.close}, or until the process dies. */
 export class FileLock {
   readonly #file: LockFile;
-  #generation: number;
+  #generation = 0;
+  /** Whether the newest content in the file may not be durable. */
+  #isDoubtful = true;
 
   private constructor(
     readonly path: string,
@@ -25,7 +27,6 @@ export class FileLock {
     readonly isEmpty: boolean,
   ) {
     this.#file = file;
-    this.#generation = found?.generation ?? 0;
   }
 
   /** Tries to take the lock; makes the file durably when somebody removed it. @throws {DiskError} */
@@ -54,10 +55,18 @@ export class FileLock {
 
   /** Replaces the content durably; a crash leaves the old or the new one. @throws {DiskError} */
   async write(content: Omit<LockContent, "generation">): Promise<void> {
+    if (this.#isDoubtful) {
+      // The slot that is overwritten next is the older one only if the newer one is durable. Whoever wrote that may have
+      // been killed before, or this one's last try failed half way; others may have read it and gone by it.
+      const there = decodeLockContent(await this.#file.read(CONTENT_BYTES));
+      await this.#file.sync();
+      this.#generation = there?.generation ?? this.#generation;
+    }
+    this.#isDoubtful = true;
     const { offset, bytes } = encodeLockContent({ ...content, generation: this.#generation + 1 });
-    // Not counted when it fails: the next try goes to the same slot again, because the other one is whole for sure.
     await this.#file.write(offset, bytes);
     this.#generation++;
+    this.#isDoubtful = false;
   }
 
   /** Gives the lock back. */

@@ -2,7 +2,7 @@
 import assert from "assert";
 import { type EntityName, type Partition } from "../../names.ts";
 import { nameOf } from "../conformance.ts";
-import { MemoryMachine, type MemoryProcess } from "../faults/memory_disk.ts";
+import { type FaultPlan, MemoryMachine, type MemoryProcess } from "../faults/memory_disk.ts";
 import { SeededRandom } from "../faults/seeded_random.ts";
 import { settled, TestClock } from "../faults/test_clock.ts";
 import { type TakeOutcome } from "../store.ts";
@@ -25,8 +25,8 @@ class World {
     this.random = new SeededRandom(seed);
   }
 
-  async worker(): Promise<{ disk: MemoryProcess; entities: DirectoryEntities; outcome: TakeOutcome }> {
-    const disk = this.machine.process();
+  async worker(plan?: FaultPlan): Promise<{ disk: MemoryProcess; entities: DirectoryEntities; outcome: TakeOutcome }> {
+    const disk = this.machine.process(plan);
     const { clock, random } = this;
     const report = (event: StorageEvent) => void this.events.push(event);
     const create = { partitions: 1 };
@@ -391,4 +391,39 @@ Deno.test("recovery: however many partitions are taken at once, a dead writer's 
   const next = await worker();
   assert.deepEqual(next.recovered, next.all.map(() => 1));
   assert.equal(reads.length, 1);
+});
+
+Deno.test("recovery: owners that die one after the other while they write the lock file do not bring an old one back", async () => {
+  const world = new World();
+  await world.writeAndDie({ a: "1" });
+  await world.writeAndDie({ a: "2" });
+  const dieAt = (dying: string, effect: "none" | "partial"): FaultPlan => (_, operation, path) =>
+    path === "/db/locks/00" && operation === dying ? { effect, error: "crash" } : undefined;
+  const beforeSync = await world.worker(dieAt("sync", "none"));
+  assert.equal(beforeSync.outcome.kind, "unavailable");
+  const halfWritten = await world.worker(dieAt("write", "partial"));
+  assert.equal(halfWritten.outcome.kind, "unavailable");
+  world.machine.crash("halved");
+  assert.deepEqual(await state((await world.worker()).entities), { a: "2" });
+});
+
+Deno.test("recovery: a log that begins and is not durable yet takes nothing back when it is lost", async () => {
+  const world = new World();
+  let syncs = 0;
+  const first = await world.worker((_, operation, path) => {
+    if (!path.startsWith(LOGS)) return undefined;
+    // The sync of the log's first group of writes fails, and the process dies before the next log's is done.
+    if (operation === "sync" && ++syncs === 2) return { effect: "full", error: "failed" };
+    return operation === "sync" && syncs === 3 ? { effect: "none", error: "crash" } : undefined;
+  });
+  // A worker that was there before, because a new one makes all names in the directory durable when it begins its log.
+  const second = await world.worker();
+  assert.equal(second.outcome.kind, "held");
+  await assert.rejects(() => write(first.entities, { a: "1" }), { reason: "unknown" });
+  assert.equal((await second.entities.take(P)).kind, "taken");
+  const seen = await state(second.entities);
+  await write(second.entities, { b: "2" });
+  second.disk.kill();
+  world.machine.crash("lost");
+  assert.deepEqual(await state((await world.worker()).entities), { ...seen, b: "2" });
 });
