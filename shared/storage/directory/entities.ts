@@ -229,8 +229,7 @@ export class DirectoryEntities implements Entities {
     if (lock.found === undefined && !lock.isEmpty) {
       report({ kind: "lock_content_damaged", partition: index, message: `${lock.path}: reading all logs` });
     }
-    const logs = [];
-    for (const earlier of writers) logs.push(await this.#recovery.read(earlier, index));
+    const found = await this.#recovery.recover(writers, index, table.appliedSequence);
     const inherited = writers.length > 0 || lock.found === undefined;
     const partition = new OwnedPartition(index, {
       table,
@@ -241,7 +240,7 @@ export class DirectoryEntities implements Entities {
       holder,
       inherited,
     });
-    const recovered = partition.recover(logs);
+    partition.takeOver(found);
     const crowded = writers.length >= this.#bounds.writers ||
       this.#dirtyBytes + partition.dirtyBytes > this.#bounds.dirtyBytes / 2;
     this.#abandoned.add(index);
@@ -253,6 +252,7 @@ export class DirectoryEntities implements Entities {
     this.#abandoned.delete(index);
     this.#owned.set(index, partition);
     if (partition.needsCheckpoint) this.#scheduleCheckpoint(this.#bounds.checkpointMs);
+    const recovered = found.changes.size;
     if (recovered > 0) {
       report({ kind: "recovered", partition: index, message: `${recovered} entities from ${writers.length} logs` });
     }

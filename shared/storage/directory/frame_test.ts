@@ -1,8 +1,9 @@
 /** Frames and records: what is written comes back, and no damage is taken for something else. */
 import assert from "assert";
 import fc from "fast-check";
+import { Buffer } from "node:buffer";
 import { FRAME_HEADER_BYTES, type FrameScan, FrameScanner, IDENTITY_BYTES, sealFrame } from "./frame.ts";
-import { encodeRecords, type LogRecord, recordBytes, visitRecords } from "./record.ts";
+import { decodeRecord, encodeRecords, type LogRecord, recordBytes, visitRecords } from "./record.ts";
 
 const identity = new Uint8Array(IDENTITY_BYTES).fill(0xa5);
 const record: fc.Arbitrary<LogRecord> = fc.record({
@@ -14,10 +15,12 @@ const record: fc.Arbitrary<LogRecord> = fc.record({
 
 /** The records of a payload, or `undefined` when it holds anything else. */
 function decodeRecords(payload: Uint8Array): LogRecord[] | undefined {
+  const bytes = Buffer.from(payload);
   const records: LogRecord[] = [];
-  const isWhole = visitRecords(payload, (partition, sequence, name, start, end) => {
-    const envelope = start === undefined ? undefined : payload.subarray(start, end);
-    records.push({ partition, sequence, name, envelope });
+  const isWhole = visitRecords(payload, (partition, sequence, at) => {
+    const { envelope, ...record } = decodeRecord(bytes, at);
+    assert.deepEqual([record.partition, record.sequence], [partition, sequence]);
+    records.push({ ...record, envelope: envelope && new Uint8Array(envelope) });
   });
   return isWhole ? records : undefined;
 }

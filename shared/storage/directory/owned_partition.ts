@@ -7,7 +7,7 @@ import { DirtyMap } from "./dirty_map.ts";
 import { HEAD_BYTES, type PartitionTable, schemaPrefixOf, type TableChange } from "./disk.ts";
 import { type FileLock } from "./file_lock.ts";
 import { cleanContent } from "./lock_content.ts";
-import { type RecoveredPartition } from "./recovery.ts";
+import { type Recovered } from "./recovery.ts";
 import { runtimeError } from "./storage_errors.ts";
 
 /** Greater than every character of a storage name. */
@@ -89,34 +89,12 @@ export class OwnedPartition {
     return this.#inherited || this.#current.size > 0 || this.#frozen !== undefined;
   }
 
-  /**
-   * Takes over what earlier owners acknowledged and did not checkpoint. Returns how many entities that changes.
-   * @throws {StorageError} `corrupt` when records are missing between the table and the newest one.
-   */
-  recover(logs: readonly RecoveredPartition[]): number {
-    const applied = this.#appliedSequence;
-    let last = applied;
-    const ranges = logs.flatMap((log) => log.ranges).filter((range) => range.last > applied);
-    for (const range of ranges.sort((a, b) => a.first - b.first)) {
-      if (Math.max(range.first, applied + 1) !== last + 1) {
-        throw new StorageError(
-          "corrupt",
-          `partition ${this.index}: the logs go on with change ${range.first} after change ${last}; nothing was changed`,
-        );
-      }
-      last = range.last;
-    }
-    const newest = new Map<string, { sequence: number; envelope: Uint8Array | undefined }>();
-    for (const log of logs) {
-      for (const [name, record] of log.newest) {
-        if (record.sequence > applied && record.sequence > (newest.get(name)?.sequence ?? 0)) newest.set(name, record);
-      }
-    }
-    if (newest.size > 0) this.#counts = undefined;
-    for (const [name, { envelope }] of newest) this.#current.set(name, envelope);
+  /** Takes over what earlier owners acknowledged and did not checkpoint. */
+  takeOver({ changes, last }: Recovered): void {
+    if (changes.size > 0) this.#counts = undefined;
+    for (const [name, envelope] of changes) this.#current.set(name, envelope);
     this.#visibleSequence = last;
     this.nextSequence = last + 1;
-    return newest.size;
   }
 
   /** What is durably there under a name. */

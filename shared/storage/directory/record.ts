@@ -51,22 +51,15 @@ export function encodeRecords(records: readonly LogRecord[]): Uint8Array<ArrayBu
   return bytes;
 }
 
-/** Receives a record; the envelope is `payload[start, end)`, and `undefined` bounds mean that the entity is deleted. */
-export type VisitRecord = (
-  partition: number,
-  sequence: number,
-  name: string,
-  start: number | undefined,
-  end: number,
-) => void;
-
 /**
- * Visits the records of a frame's payload in order. `false` when it holds anything else, which a payload whose checksum
- * is right never does.
+ * Visits the records of a frame's payload in order, without decoding them; `at` is what {@linkcode decodeRecord} takes.
+ * `false` when it holds anything else, which a payload whose checksum is right never does.
  */
-export function visitRecords(payload: Uint8Array, visit: VisitRecord): boolean {
+export function visitRecords(
+  payload: Uint8Array,
+  visit: (partition: number, sequence: number, at: number) => void,
+): boolean {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const buffer = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   let at = 0;
   while (at < payload.length) {
     if (at + RECORD_HEADER_BYTES > payload.length) return false;
@@ -74,13 +67,24 @@ export function visitRecords(payload: Uint8Array, visit: VisitRecord): boolean {
     const kind = payload[at + 4];
     const partition = view.getUint16(at + 5, true);
     const sequence = view.getUint32(at + 7, true) + view.getUint32(at + 11, true) * SEQUENCE_HIGH;
-    const nameStart = at + RECORD_HEADER_BYTES;
-    const nameEnd = nameStart + view.getUint16(at + 15, true);
+    const nameEnd = at + RECORD_HEADER_BYTES + view.getUint16(at + 15, true);
     if (end > payload.length || nameEnd > end || !Number.isSafeInteger(sequence)) return false;
     if (kind !== KIND_PUT && (kind !== KIND_DELETE || nameEnd !== end)) return false;
-    const name = buffer.toString("latin1", nameStart, nameEnd);
-    visit(partition, sequence, name, kind === KIND_PUT ? nameEnd : undefined, end);
+    visit(partition, sequence, at);
     at = end;
   }
   return true;
+}
+
+/** A record that {@linkcode visitRecords} found; the envelope is a view of `bytes`. */
+export function decodeRecord(bytes: Buffer, at: number): LogRecord {
+  const nameStart = at + RECORD_HEADER_BYTES;
+  const nameEnd = nameStart + bytes.readUInt16LE(at + 15);
+  const end = at + 4 + bytes.readUInt32LE(at);
+  return {
+    partition: bytes.readUInt16LE(at + 5),
+    sequence: bytes.readUInt32LE(at + 7) + bytes.readUInt32LE(at + 11) * SEQUENCE_HIGH,
+    name: bytes.toString("latin1", nameStart, nameEnd),
+    envelope: bytes[at + 4] === KIND_PUT ? bytes.subarray(nameEnd, end) : undefined,
+  };
 }
