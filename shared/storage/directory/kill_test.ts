@@ -20,6 +20,7 @@ async function runAndKill(root: string, round: number, lines: number, history: W
   const open = new Map<string, Written>();
   let said = 0;
   let rest = "";
+  let killed = false;
   for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
     const whole = (rest + chunk).split("\n");
     rest = whole.pop()!;
@@ -29,7 +30,10 @@ async function runAndKill(root: string, round: number, lines: number, history: W
       else open.get(key)!.answer = "committed";
     }
     said += whole.length;
-    if (said >= lines) child.kill("SIGKILL");
+    if (said >= lines && !killed) {
+      killed = true;
+      child.kill("SIGKILL");
+    }
   }
   const { signal } = await child.status;
   assert.equal(signal, "SIGKILL", await new Response(child.stderr).text());
