@@ -75,8 +75,6 @@ export interface Snapshot {
   readonly routes: Routes;
   readonly credentials: Credentials;
   readonly schemas: Schemas;
-  /** Grows when data changed past the dispatcher (restore): caches filled before are void. */
-  readonly dataRevision: number;
   /**
    * What each worker session has reported per dispatcher: every batch below the number is finished there and will not run
    * any more. Key: `<session>/<dispatcher>`.

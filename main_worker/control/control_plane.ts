@@ -54,7 +54,6 @@ export class ControlPlane implements Control {
       routes: registry.routes(),
       credentials: credentials.current,
       schemas: schemas.current,
-      dataRevision: 0,
       finished: registry.finished(),
     };
   }
@@ -161,11 +160,6 @@ export class ControlPlane implements Control {
   /** Partitions that nobody serves. */
   unserved(): Unserved[] {
     return this.#registry.unserved();
-  }
-
-  /** Data changed past the dispatcher: every cache filled before is void. */
-  async dataChanged(): Promise<void> {
-    await this.#publish({ dataRevision: this.#snapshot.dataRevision + 1 });
   }
 
   publishRoutes(): void {

@@ -70,13 +70,6 @@ export function createFront(parts: FrontParts): Front {
     : new StoreLister({ list: parts.store.list.bind(parts.store), dispatcher, operations });
   const cache = new ReadCache(parts.cacheBytes, coherence);
   const watches = new WatchHub({ clock, log: log.child("watch"), control, client, id: dispatcher.id });
-  let dataRevision = control.snapshot().dataRevision;
-  const unsubscribe = control.subscribe((snapshot) => {
-    if (snapshot.dataRevision === dataRevision) return;
-    dataRevision = snapshot.dataRevision;
-    cache.clear();
-    watches.reset();
-  });
   return {
     entities: createEntityService({ control, dispatcher, operations, lister, cache, coherence, watches }),
     dispatcher,
@@ -85,7 +78,6 @@ export function createFront(parts: FrontParts): Front {
     cache,
     watches,
     close() {
-      unsubscribe();
       watches.close();
       dispatcher.close();
     },

@@ -25,7 +25,6 @@ export class FakeControl implements Pick<Control, "snapshot" | "subscribe" | "wo
       routes,
       credentials: { revision: 0, adminKeyHash: null, apiKeys: [], sessionKeys: [], clientTtlMs: 1 },
       schemas: { revision: 0, templates: new Map() },
-      dataRevision: 0,
       finished: new Map(),
     };
   }

@@ -363,7 +363,6 @@ export class FakeControl implements Control {
       routes: { epoch: 1, workers: new Map(), owners: ["none", "moving", "none", "none"], takenEpochs: [0, 0, 0, 0] },
       credentials: credentials.current,
       schemas: { revision: 1, templates: new Map() },
-      dataRevision: 0,
       finished: new Map(),
     });
     return control;

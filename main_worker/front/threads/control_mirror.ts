@@ -11,7 +11,6 @@ const EMPTY: Snapshot = {
   routes: { epoch: 0, workers: new Map(), owners: [], takenEpochs: [] },
   credentials: { revision: 0, adminKeyHash: "", apiKeys: [], sessionKeys: [], clientTtlMs: 0 },
   schemas: { revision: 0, templates: new Map() },
-  dataRevision: 0,
   finished: new Map(),
 };
 
@@ -50,7 +49,6 @@ export function difference(before: Snapshot | undefined, next: Snapshot): Snapsh
     ...(next.routes === before?.routes ? {} : { routes: next.routes }),
     ...(next.credentials === before?.credentials ? {} : { credentials: next.credentials }),
     ...(next.schemas === before?.schemas ? {} : { schemas: schemaDifference(before, next) }),
-    ...(next.dataRevision === before?.dataRevision ? {} : { dataRevision: next.dataRevision }),
     ...(next.finished === before?.finished ? {} : { finished: next.finished }),
   };
 }

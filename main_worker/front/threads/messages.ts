@@ -16,7 +16,6 @@ export interface SnapshotChange {
     readonly put: readonly (readonly [SchemaId, Template])[];
     readonly removed: readonly SchemaId[];
   };
-  readonly dataRevision?: number;
   readonly finished?: ReadonlyMap<string, number>;
 }
 
