@@ -1,4 +1,5 @@
 /** Takes a backup's bytes apart into lines, and lines into values, whatever is sent. */
+import { concatBytes } from "../../shared/bytes.ts";
 import { BACKUP_LINE_BYTES_MAX } from "../../shared/limits.ts";
 
 /** What was sent is not a backup, or not a whole one. The message is for the person who sent it and repeats nothing of it. */
@@ -26,7 +27,7 @@ export async function* splitLines(
     if (part.length > 0) parts.push(part);
   };
   const take = (): Uint8Array => {
-    const line = parts.length === 1 ? parts[0]! : joined(parts, length);
+    const line = parts.length === 1 ? parts[0]! : concatBytes(parts, length);
     parts = [];
     length = 0;
     lines += 1;
@@ -46,16 +47,6 @@ export async function* splitLines(
 }
 
 const LINE_FEED = 0x0a;
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
 
 /** The object in a line. `number` counts from 1. @throws {BadBackup} */
 export function parseLine(bytes: Uint8Array, number: number): Line {

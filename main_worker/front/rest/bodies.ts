@@ -1,4 +1,5 @@
 /** Request bodies: read as they arrive, up to a limit and within a time, and refused with a clear error beyond either. */
+import { concatBytes } from "../../../shared/bytes.ts";
 import { REQUEST_BODY_TIMEOUT_MS } from "../../../shared/limits.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
 import { Refusal, refuse } from "./errors.ts";
@@ -60,14 +61,7 @@ export async function readBody(
     clock.clearTimer(timer);
     if (!isWhole) reader.cancel().catch(() => {});
   }
-  if (chunks.length === 1) return chunks[0]!;
-  const body = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+  return chunks.length === 1 ? chunks[0]! : concatBytes(chunks, size);
 }
 
 /**

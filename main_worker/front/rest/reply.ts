@@ -1,4 +1,5 @@
 /** Builds answers: every response of the REST door is made here, so that none lacks its request id and safety headers. */
+import { concatBytes } from "../../../shared/bytes.ts";
 import { JSON_ANSWER_BYTES_MAX } from "../../../shared/limits.ts";
 import type { Failure } from "../../../shared/outcome.ts";
 import { errorBody, type ErrorDetail, errorHeaders, type HeaderList, STATUS_OF } from "./errors.ts";
@@ -92,7 +93,7 @@ export class JsonParts {
     this.#flush();
     const size = this.#size;
     const parts = this.#parts;
-    if (size <= JSON_ANSWER_BYTES_MAX) return { body: concat(parts, size), size };
+    if (size <= JSON_ANSWER_BYTES_MAX) return { body: concatBytes(parts, size), size };
     let next = 0;
     const stream = new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -102,7 +103,7 @@ export class JsonParts {
           bytes += parts[next++]!.length;
         }
         if (next === from) return controller.close();
-        controller.enqueue(next === from + 1 ? parts[from]! : concat(parts.slice(from, next), bytes));
+        controller.enqueue(next === from + 1 ? parts[from]! : concatBytes(parts.slice(from, next), bytes));
       },
     }, { highWaterMark: 0 });
     return { body: stream, size };
@@ -111,13 +112,3 @@ export class JsonParts {
 
 /** About how much a streamed answer hands over at a time. */
 const PIECE_BYTES = 64 * 1024;
-
-function concat(parts: readonly Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
