@@ -1,5 +1,5 @@
 /** Templates: the JSON Schemas by which writes are judged, kept on the store's shelf, where files may also be dropped in. */
-import { createHash } from "node:crypto";
+import { templateHash } from "../../shared/schema/compiled_schemas.ts";
 import { scanDocument } from "../../shared/json/scanner.ts";
 import { SCHEMA_BYTES_MAX, SCHEMAS_MAX, TEMPLATE_POLL_MS, TEMPLATES_BYTES_MAX } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
@@ -67,7 +67,7 @@ export class SchemaStore {
         return storageFailure(error, "stored");
       }
       const created = !this.#kept.has(id);
-      const kept = new Map(this.#kept).set(id, { template: { hash: sha256(text), text }, revision: undefined });
+      const kept = new Map(this.#kept).set(id, { template: { hash: templateHash(text), text }, revision: undefined });
       await this.#replace(kept);
       return { kind: "done", value: { created } };
     });
@@ -144,7 +144,7 @@ export class SchemaStore {
       const text = await shelf.get(name);
       // Removed since it was listed: the next look will not list it.
       if (text === undefined) continue;
-      if (known !== undefined && known.template.hash === sha256(text)) {
+      if (known !== undefined && known.template.hash === templateHash(text)) {
         kept.set(id, { template: known.template, revision });
         bytes += text.length;
         continue;
@@ -199,7 +199,7 @@ export class SchemaStore {
  * its text only if it is JSON of a size that could be uploaded.
  */
 function readTemplate(text: Uint8Array, tooMany: boolean): Template {
-  const hash = sha256(text);
+  const hash = templateHash(text);
   const dropped = (invalid: string): Template => ({ hash, text: new Uint8Array(0), invalid });
   if (text.length > SCHEMA_BYTES_MAX) return dropped(`it is larger than ${SCHEMA_BYTES_MAX} bytes`);
   if (tooMany) return dropped("there are too many schemas, or too large ones");
@@ -227,10 +227,6 @@ function schemaIdOf(name: string): SchemaId | undefined {
     if (error instanceof NameError) return undefined;
     throw error;
   }
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function storageFailure(error: unknown, what: string): Failure {

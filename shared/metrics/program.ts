@@ -4,7 +4,14 @@ import type { Clock } from "../seams/clock.ts";
 import type { EntitiesStats } from "../storage/store.ts";
 import type { CacheFigures } from "../wire/messages.ts";
 import { FRONT_FAMILIES, MAIN_FAMILIES, WORKER_FAMILIES } from "./families.ts";
-import { countByResult, makeInstruments, type Sample, type Source } from "./instruments.ts";
+import {
+  countByResult,
+  type CountedMetric,
+  type HistogramMetric,
+  makeInstruments,
+  type Sample,
+  type Source,
+} from "./instruments.ts";
 import { collectProcess, watchEventLoop } from "./process.ts";
 
 /** Parts that can be asked, by the name of the metric without its prefix. */
@@ -143,6 +150,20 @@ export function createFrontMetrics(registry: Registry = new Registry()): FrontMe
   return { ...frontFaces(metrics), registry, ask: (sources) => connect(metrics, sources) };
 }
 
+function s3Face(metrics: {
+  readonly s3_requests_total: CountedMetric;
+  readonly s3_request_duration_seconds: HistogramMetric;
+  readonly s3_retries_total: CountedMetric;
+}): S3Metrics {
+  return {
+    request(kind, outcome, seconds) {
+      metrics.s3_requests_total.add(1, kind, outcome);
+      metrics.s3_request_duration_seconds.observe(seconds, kind);
+    },
+    retry: (kind, reason) => metrics.s3_retries_total.add(1, kind, reason),
+  };
+}
+
 /** Metrics of the main worker, in `registry`. */
 export function createMainMetrics(registry: Registry, options: ProgramOptions): MainMetrics {
   const { clock, version } = options;
@@ -165,13 +186,7 @@ export function createMainMetrics(registry: Registry, options: ProgramOptions): 
   return {
     ...frontFaces(metrics),
     registry,
-    s3: {
-      request(kind, outcome, seconds) {
-        metrics.s3_requests_total.add(1, kind, outcome);
-        metrics.s3_request_duration_seconds.observe(seconds, kind);
-      },
-      retry: (kind, reason) => metrics.s3_retries_total.add(1, kind, reason),
-    },
+    s3: s3Face(metrics),
     control: {
       workerJoined: (result) => metrics.worker_joins_total.add(1, result),
       workerGone: (reason) => metrics.worker_departures_total.add(1, reason),
@@ -205,13 +220,7 @@ export function createWorkerMetrics(registry: Registry, options: ProgramOptions)
   connect(metrics, programSources("proc-worker", version));
   return {
     registry,
-    s3: {
-      request(kind, outcome, seconds) {
-        metrics.s3_requests_total.add(1, kind, outcome);
-        metrics.s3_request_duration_seconds.observe(seconds, kind);
-      },
-      retry: (kind, reason) => metrics.s3_retries_total.add(1, kind, reason),
-    },
+    s3: s3Face(metrics),
     executor: {
       operation: countByResult<string>(metrics.operations_total, metrics.operation_duration_seconds),
       encryption(direction, ok) {

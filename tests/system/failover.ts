@@ -1,4 +1,5 @@
 /** A cluster of real processes under load, with incidents for as long as is asked, and the verdict on what its clients were told. */
+import { SeededRandom } from "../../shared/storage/faults/seeded_random.ts";
 import { Cluster } from "./cluster.ts";
 import { Load, type LoadSummary } from "./load.ts";
 import { type Aftermath, type Incident, Nemesis } from "./nemesis.ts";
@@ -60,13 +61,8 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRes
   };
 }
 
-/** Repeatable random numbers in `[0, 1)` (mulberry32). What real processes make of them is not repeatable. */
+/** Repeatable random numbers in `[0, 1)`. What real processes make of them is not repeatable. */
 export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ state >>> 15, state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61);
-    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32;
-  };
+  const random = new SeededRandom(seed);
+  return () => random.unit();
 }

@@ -1,6 +1,7 @@
 /** A clock for tests: short timers fire at once, long ones when the test says so. */
-import { setImmediate } from "node:timers";
 import { type Clock, type Timer } from "../../seams/clock.ts";
+
+export { settled } from "../../seams/manual_clock.ts";
 
 const SHORT_MS = 100;
 
@@ -48,9 +49,4 @@ export class TestClock implements Clock {
     this.#held.delete(id);
     timer?.fn();
   }
-}
-
-/** Lets everything that waits for microtasks only run to its end. */
-export function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
