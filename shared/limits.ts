@@ -91,8 +91,6 @@ export const JOIN_PROOF_AGE_MS_MAX = 60_000;
 export const JOIN_TIMEOUT_MS = 5_000;
 export const HANDOVER_RETRY_MS = 100;
 export const SHUTDOWN_MS_MAX = 9_000;
-/** How long a worker remembers the ids of operations that it has applied, so that a repeated one is answered, not redone. */
-export const APPLIED_OPERATIONS_MAX = 100_000;
 
 // Caches.
 export const CACHE_BYTES_DEFAULT = 64 * MIB;

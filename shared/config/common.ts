@@ -1,5 +1,5 @@
 /** Flags that both programs have, and the parts of a configuration that are made of them. */
-import { GRPC_MESSAGE_BYTES_MAX } from "../limits.ts";
+import { GRPC_MESSAGE_BYTES_MAX, GRPC_MESSAGE_BYTES_MAX_DEFAULT } from "../limits.ts";
 import { ConfigError, type EffectiveFlag, type FlagTable, type FlagValues } from "./flags.ts";
 import {
   type Address,
@@ -9,6 +9,7 @@ import {
   credential,
   endpoint,
   formatAddress,
+  formatSize,
   isUnspecified,
   listenAddress,
   type LogLevel,
@@ -96,7 +97,7 @@ export const sharedFlags = {
   },
   grpcMaxRecvMsgSize: {
     kind: size(64 * KIB, GRPC_MESSAGE_BYTES_MAX),
-    default: "4MiB",
+    default: formatSize(GRPC_MESSAGE_BYTES_MAX_DEFAULT),
     group: "Limits",
     help: "Largest gRPC message that is accepted.",
   },

@@ -1,8 +1,10 @@
 /** Configuration of the main worker: its flags, and the checked, immutable object that they become. */
 import {
+  BODY_BYTES_MAX_DEFAULT,
   CACHE_BYTES_DEFAULT,
   CACHE_BYTES_MAX,
   GRPC_MESSAGE_OVERHEAD_BYTES,
+  PARTITIONS_DEFAULT,
   PARTITIONS_MAX,
   REST_BODY_BYTES_MAX,
   TOKEN_TTL_MS_MAX,
@@ -93,7 +95,7 @@ export const mainWorkerFlags = {
   ...storeFlags,
   partitions: {
     kind: powerOfTwo(1, PARTITIONS_MAX),
-    default: "64",
+    default: String(PARTITIONS_DEFAULT),
     group: "Storage",
     help: "Number of partitions of a new store. A store keeps the number that it was made with.",
   },
@@ -111,7 +113,7 @@ export const mainWorkerFlags = {
   },
   "rest-max-body-size": {
     kind: size(1, REST_BODY_BYTES_MAX),
-    default: "1MiB",
+    default: formatSize(BODY_BYTES_MAX_DEFAULT),
     group: "Limits",
     help: "Largest request body, and largest document.",
   },
