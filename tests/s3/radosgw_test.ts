@@ -89,7 +89,7 @@ if (missing !== undefined) {
   testConformance("bucket at Ceph's gateway", { partitionsExclude: false, conditional: true }, (partitions) => {
     const bucket = newBucket();
     return Promise.resolve({
-      open: () => openPatientStore(gateway.endpoint, { leaseMs: 500 }, { bucket, create: { partitions } }),
+      open: () => openPatientStore(gateway.endpoint, { leaseMs: 1_500 }, { bucket, create: { partitions } }),
       dispose: () => Promise.resolve(),
     });
   });

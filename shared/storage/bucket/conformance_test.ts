@@ -13,7 +13,7 @@ for (const [service, options] of Object.entries(SERVICES)) {
   testConformance(`bucket, ${service}`, { partitionsExclude: false, conditional: true }, async (partitions) => {
     const emulator = await S3Emulator.start(options);
     return {
-      open: () => openPatientStore(emulator.endpoint, { leaseMs: 300 }, { create: { partitions } }),
+      open: () => openPatientStore(emulator.endpoint, { leaseMs: 1_500 }, { create: { partitions } }),
       dispose: () => emulator.close(),
     };
   });
