@@ -97,6 +97,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     generatedKey: generatedHex !== undefined,
     clock,
     log,
+    countAction: metrics.control.action,
     version: VERSION,
   });
   const statistics = new RequestStatistics(clock);
@@ -114,6 +115,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     random,
     log: log.child("rest"),
     metrics: metrics.rest,
+    countAction: metrics.control.action,
     bodyBytesMax: config.restMaxBodyBytes,
     version: VERSION,
     ui: createUiAssets(() => ({ devMode: config.adminKey === undefined, version: VERSION })),
@@ -133,6 +135,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
       documentBytesMax: config.restMaxBodyBytes,
       answerBytesMax: config.grpcMaxRecvBytes,
       metrics: metrics.grpc,
+      countAction: metrics.control.action,
     }),
     onFault: (error, path) => log.error("call_failed", { path, error }),
   }).catch((error) => {

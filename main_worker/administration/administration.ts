@@ -22,6 +22,8 @@ export interface AdministrationParts {
   readonly generatedKey: boolean;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Counts an administrative action by what it ended in. */
+  readonly countAction: (action: string, result: string) => void;
   readonly version: string;
 }
 
@@ -47,6 +49,7 @@ export function createAdministration(parts: AdministrationParts): Administration
     listing: store.listing,
     clock,
     log: log.child("rewrap"),
+    onFinished: (result) => parts.countAction("rewrap_finished", result),
     shelf: store.auth,
     keyId: parts.keyId,
     partitions: store.partitions,

@@ -66,6 +66,7 @@ function world(flags: string[] = [], kind: "directory" | "bucket" = "directory",
       generatedKey,
       clock: database.clock,
       log: silentLogger,
+      countAction() {},
       version: "1.2.3",
     }),
   };

@@ -29,6 +29,8 @@ export interface RewrapParts {
   readonly shelf: Shelf;
   readonly keyId: string;
   readonly partitions: number;
+  /** Called when a re-encryption has ended, with what it ended in. */
+  readonly onFinished: (result: "done" | "failed") => void;
 }
 
 type Progress = { -readonly [K in keyof RewrapProgress]: RewrapProgress[K] };
@@ -93,6 +95,7 @@ export class Rewrap {
       if (this.#stopping.signal.aborted) return;
       log.error("rewrap_failed", { error });
       Object.assign(progress, { status: "failed", error: "the re-encryption broke off; the log says why" });
+      this.#parts.onFinished("failed");
     });
     return this.progress;
   }
@@ -104,7 +107,7 @@ export class Rewrap {
   }
 
   async #run(progress: Progress): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { clock, log, onFinished } = this.#parts;
     progress.total = await this.#count();
     do {
       this.#arrived = false;
@@ -117,8 +120,15 @@ export class Rewrap {
       progress.error = `${progress.failed} entities could not be re-encrypted; start it again to try those`;
     }
     progress.finished_at = new Date(clock.now()).toISOString();
-    progress.status = progress.failed === 0 ? "done" : "failed";
-    log.audit("rewrap_finished", { scanned: progress.scanned, rewrapped: progress.rewrapped, failed: progress.failed });
+    const result = progress.failed === 0 ? "done" : "failed";
+    progress.status = result;
+    log.audit("rewrap_finished", {
+      result,
+      scanned: progress.scanned,
+      rewrapped: progress.rewrapped,
+      failed: progress.failed,
+    });
+    onFinished(result);
   }
 
   /** Entities in the store, where it can tell. */

@@ -12,7 +12,12 @@ async function old(entities: number): Promise<MemoryDatabase> {
   return database;
 }
 
-function rewrapOf(database: MemoryDatabase, shelf = new MemoryShelf(), listing: "owners" | "store" = "owners"): Rewrap {
+function rewrapOf(
+  database: MemoryDatabase,
+  shelf = new MemoryShelf(),
+  listing: "owners" | "store" = "owners",
+  onFinished: (result: string) => void = () => {},
+): Rewrap {
   return new Rewrap({
     dispatcher: database,
     operations: database.operations,
@@ -23,6 +28,7 @@ function rewrapOf(database: MemoryDatabase, shelf = new MemoryShelf(), listing: 
     shelf,
     keyId: database.keyring.keyId,
     partitions: PARTITIONS,
+    onFinished,
   });
 }
 
@@ -100,7 +106,8 @@ Deno.test("entities that cannot be opened are counted, the rest is done, and a l
   const other = new MemoryDatabase(keys(["k9", 9]));
   await other.put("chat", "key-1", "1");
   database.envelopes.set(foreign!, other.envelopes.get(foreign!)!);
-  const rewrap = rewrapOf(database);
+  const results: string[] = [];
+  const rewrap = rewrapOf(database, undefined, undefined, (result) => results.push(result));
   await rewrap.start();
   const failed = await ended(rewrap);
   assert.deepEqual([failed.status, failed.scanned, failed.rewrapped, failed.failed], ["failed", 20, 18, 2]);
@@ -110,6 +117,7 @@ Deno.test("entities that cannot be opened are counted, the rest is done, and a l
   await rewrap.start();
   const done = await ended(rewrap);
   assert.deepEqual([done.status, done.scanned, done.rewrapped, done.error], ["done", 19, 1, undefined]);
+  assert.deepEqual(results, ["failed", "done"]);
 });
 
 Deno.test("what a restore brings in behind its place is found too", async () => {

@@ -45,6 +45,8 @@ export interface ProcessParts {
     request(operation: string, status: string, seconds: number): void;
     credentialRefused(): void;
   };
+  /** Counts an administrative action by what it ended in. */
+  readonly countAction: (action: string, result: string) => void;
 }
 
 const PERMISSION: Readonly<Record<ClientOperation, Permission>> = {
@@ -74,7 +76,8 @@ class Ended extends Error {
 
 /** Executes a client's request; never rejects for what a client can cause. */
 export function createProcess(parts: ProcessParts) {
-  const { entities, control, authenticator, clock, log, documentBytesMax, answerBytesMax, metrics } = parts;
+  const { entities, control, authenticator, clock, log, documentBytesMax, answerBytesMax, metrics, countAction } =
+    parts;
 
   async function process(request: ClientRequest, credential: string, peer: string): Promise<ClientResponse> {
     const startedMs = clock.monotonic();
@@ -108,8 +111,17 @@ export function createProcess(parts: ProcessParts) {
 
   async function execute(request: ClientRequest, credential: string, peer: string): Promise<ClientResponse> {
     const { principal, schemaId } = admit(request, credential, peer);
-    const audit = (result: string) =>
-      log.audit(request.operation, { client_id: principal.clientId, address: peer, schema_id: schemaId, result });
+    const audit = (result: string) => {
+      countAction(request.operation, result);
+      log.audit(request.operation, {
+        address: peer,
+        client_id: principal.clientId,
+        source: principal.source,
+        ...(principal.apiKeyId === undefined ? {} : { api_key_id: principal.apiKeyId }),
+        result,
+        schema_id: schemaId,
+      });
+    };
     if (request.operation === "schema_list") return await listSchemas(principal, request.counts);
     const schema = schemaId!;
     const conditions = {
@@ -150,7 +162,7 @@ export function createProcess(parts: ProcessParts) {
       }
       case "schema_delete": {
         const changed = await control.deleteSchema(schema);
-        audit(changed.kind === "done" ? "ok" : changed.code);
+        audit(changed.kind === "failed" ? changed.code : changed.value.existed ? "ok" : "not_found");
         if (changed.kind === "failed") return failed(changed);
         return changed.value.existed
           ? { status: "ok", existed: true }

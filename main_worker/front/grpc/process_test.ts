@@ -28,6 +28,7 @@ async function world(answerBytesMax = 4 << 20) {
   const entities = new FakeEntities(clock);
   const log = recordingLogger();
   const counted: [string, string][] = [];
+  const actions: string[] = [];
   let refused = 0;
   const process = createProcess({
     entities,
@@ -41,10 +42,11 @@ async function world(answerBytesMax = 4 << 20) {
       request: (operation, status) => void counted.push([operation, status]),
       credentialRefused: () => void refused++,
     },
+    countAction: (action, result) => void actions.push(`${action} ${result}`),
   });
   const call = (operation: ClientOperation, request: Partial<ClientRequest> = {}, credential = ADMIN_KEY) =>
     process({ ...NOTHING, operation, schemaId: "s", ...request }, credential, "192.0.2.1");
-  return { call, control, entities, log, counted, refused: () => refused };
+  return { call, control, entities, log, counted, actions, refused: () => refused };
 }
 
 const NOTHING: ClientRequest = {
@@ -91,7 +93,7 @@ Deno.test("a refused credential is told, counted and put on record; nothing is d
 });
 
 Deno.test("templates: what was there, what is kept on record", async () => {
-  const { call, log } = await world();
+  const { call, log, actions } = await world();
   const payload = bytes(' {"type":"object"} ');
   assert.deepEqual(await call("schema_put", { payload }), { status: "ok", existed: false });
   assert.deepEqual(await call("schema_put", { payload }), { status: "ok", existed: true });
@@ -102,8 +104,15 @@ Deno.test("templates: what was there, what is kept on record", async () => {
   assert.deepEqual(log.of("schema_put").map(({ fields }) => fields.result), ["ok", "ok", "invalid_schema"]);
   assert.deepEqual(log.of("schema_delete").map(({ fields }) => [fields.client_id, fields.result]), [["admin", "ok"], [
     "admin",
-    "ok",
+    "not_found",
   ]]);
+  assert.deepEqual(actions, [
+    "schema_put ok",
+    "schema_put ok",
+    "schema_put invalid_schema",
+    "schema_delete ok",
+    "schema_delete not_found",
+  ]);
 });
 
 Deno.test("a page and an answer of many end where a client could not receive more", async () => {

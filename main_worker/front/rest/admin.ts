@@ -116,14 +116,17 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
       log.error(`${action}_failed`, { request_id: call.requestId, error });
       throw error;
     } finally {
-      auditCall(deps, call, action, { result });
+      auditCall(deps, call, action, result);
     }
   }
 
   async function backup(call: Call): Promise<Response> {
     const stop = stopper();
     const chunks = await admin.backup(stop.signal);
-    if (isFailure(chunks)) return failed(call, chunks);
+    if (isFailure(chunks)) {
+      auditCall(deps, call, "backup", chunks.code);
+      return failed(call, chunks);
+    }
     const name = `deltadatabase-${new Date(clock.now()).toISOString().slice(0, 19).replaceAll(":", "")}.ndjson`;
     return reply(call, 200, streamOf(watched(call, "backup", chunks, stop.signal), stop), NDJSON, [
       ["content-disposition", `attachment; filename="${name}"`],
@@ -149,8 +152,7 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
       last = { status: "failed", failure: INTERNAL, ...countsOf(last) };
       yield failedLine(error instanceof Refusal ? error.failure : INTERNAL);
     } finally {
-      auditCall(deps, call, "restore", {
-        result: last?.status ?? "cut_off",
+      auditCall(deps, call, "restore", last?.status ?? "cut_off", {
         existing,
         entities: last?.entities ?? 0,
         entities_skipped: last?.entities_skipped ?? 0,
@@ -166,7 +168,7 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
 
   async function startRewrap(call: Call): Promise<Response> {
     const started = await admin.startRewrap();
-    auditCall(deps, call, "rewrap_start", { result: isFailure(started) ? started.code : started.status });
+    auditCall(deps, call, "rewrap_start", isFailure(started) ? started.code : started.status);
     return isFailure(started) ? failed(call, started) : json(call, 202, started);
   }
 

@@ -77,7 +77,7 @@ Deno.test("a backup streams, is named, and breaks off when it cannot be complete
   await assert.rejects(cut.text());
   admin.fault = failure("no_worker", "nobody serves");
   assert.equal((await send("GET", "/admin/backup")).status, 503);
-  assert.deepEqual(log.of("backup").map(({ fields }) => fields.result), ["ok", "failed"]);
+  assert.deepEqual(log.of("backup").map(({ fields }) => fields.result), ["ok", "failed", "no_worker"]);
 });
 
 Deno.test("a backup that nobody reads any more is stopped", async () => {
@@ -159,4 +159,37 @@ Deno.test("re-encryption is started and reported", async () => {
   assert.equal((await (await send("GET", "/admin/rewrap")).json()).status, "running");
   admin.fault = failure("no_worker", "nobody serves");
   assert.equal((await send("POST", "/admin/rewrap")).status, 503);
+});
+
+Deno.test("every administrative action that is put on record is counted with what it ended in", async () => {
+  const { send, admin, actions, log } = await createHarness();
+  const key = JSON.stringify({ name: "n", permissions: ["read"] });
+  const { id } = await (await send("POST", "/api/keys", { body: key })).json();
+  await send("DELETE", `/api/keys/${id}`);
+  await send("PUT", "/schema/s", { body: "{}" });
+  await send("PUT", "/schema/s", { body: '{"type":7}' });
+  await send("DELETE", "/schema/s");
+  await send("DELETE", "/schema/s");
+  for (const fault of [undefined, failure("no_worker", "nobody serves")]) {
+    admin.fault = fault;
+    await (await send("GET", "/admin/backup")).body!.pipeTo(new WritableStream());
+    await (await send("POST", "/admin/restore", { body: "x" })).text();
+    await send("POST", "/admin/rewrap");
+  }
+  assert.deepEqual(actions, [
+    "api_key_create ok",
+    "api_key_revoke ok",
+    "schema_put ok",
+    "schema_put invalid_schema",
+    "schema_delete ok",
+    "schema_delete not_found",
+    "backup ok",
+    "restore done",
+    "rewrap_start running",
+    "backup no_worker",
+    "restore failed",
+    "rewrap_start no_worker",
+  ]);
+  const recorded = log.lines.filter(({ fields }) => fields.audit);
+  assert.deepEqual(recorded.map(({ event, fields }) => `${event} ${fields.result}`), actions);
 });

@@ -5,15 +5,23 @@ import type { ErrorCode } from "../../../shared/outcome.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
 import type { Call, RestDeps } from "./route.ts";
 
-/** Writes one line about an administrative action. */
-export function auditCall(deps: Pick<RestDeps, "log">, call: Call, action: string, fields: LogFields = {}): void {
+/** Writes one line about an administrative action that has ended, and counts it. `result`: `ok`, or why it was not. */
+export function auditCall(
+  deps: Pick<RestDeps, "log" | "countAction">,
+  call: Call,
+  action: string,
+  result: string,
+  fields: LogFields = {},
+): void {
   const { principal } = call;
+  deps.countAction(action, result);
   deps.log.audit(action, {
     request_id: call.requestId,
     address: call.remoteAddr,
     client_id: principal?.clientId ?? null,
     source: principal?.source ?? null,
     ...(principal?.apiKeyId === undefined ? {} : { api_key_id: principal.apiKeyId }),
+    result,
     ...fields,
   });
 }

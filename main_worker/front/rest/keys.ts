@@ -78,12 +78,11 @@ export function keyRoutes(deps: RestDeps): readonly Route[] {
     const wanted = parseNewKey(await readJsonObject(call.request, ADMIN_BODY_BYTES_MAX, clock));
     const changed = await control.createApiKey(wanted);
     if (changed.kind === "failed") {
-      auditCall(deps, call, "api_key_create", { result: changed.code });
+      auditCall(deps, call, "api_key_create", changed.code);
       return failed(call, changed);
     }
     const { key, secret } = changed.value;
-    auditCall(deps, call, "api_key_create", {
-      result: "ok",
+    auditCall(deps, call, "api_key_create", "ok", {
       created_id: key.id,
       permissions: key.permissions,
       schemas: key.schemas ?? null,
@@ -122,11 +121,11 @@ export function keyRoutes(deps: RestDeps): readonly Route[] {
     }
     const changed = await control.revokeApiKey(id);
     if (changed.kind === "failed") {
-      auditCall(deps, call, "api_key_revoke", { result: changed.code });
+      auditCall(deps, call, "api_key_revoke", changed.code);
       return failed(call, changed);
     }
     if (!changed.value.existed) return failed(call, NO_KEY);
-    auditCall(deps, call, "api_key_revoke", { result: "ok", revoked_id: id });
+    auditCall(deps, call, "api_key_revoke", "ok", { revoked_id: id });
     return json(call, 200, { status: "ok" });
   }
 

@@ -38,6 +38,8 @@ export interface RestDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: RestMetrics;
+  /** Counts an administrative action by what it ended in; both come from sets that the code bounds. */
+  readonly countAction: (action: string, result: string) => void;
   /** Largest body of an entity request in bytes (`-rest-max-body-size`). */
   readonly bodyBytesMax: number;
   readonly version: string;

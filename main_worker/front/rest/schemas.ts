@@ -46,7 +46,7 @@ export function schemaRoutes(deps: RestDeps): readonly Route[] {
     const scanned = scanDocument(body);
     if (!scanned.ok) throw refuse(scanned.code, scanned.reason);
     const changed = await control.putSchema(schemaId, body.slice(scanned.start, scanned.end));
-    auditCall(deps, call, "schema_put", { schema_id: schemaId, result: changed.kind === "done" ? "ok" : changed.code });
+    auditCall(deps, call, "schema_put", changed.kind === "done" ? "ok" : changed.code, { schema_id: schemaId });
     if (changed.kind === "failed") return failed(call, changed);
     return json(call, changed.value.created ? 201 : 200, { status: "ok" });
   }
@@ -54,10 +54,8 @@ export function schemaRoutes(deps: RestDeps): readonly Route[] {
   async function remove(call: Call): Promise<Response> {
     const schemaId = schemaIdOfCall(call);
     const changed = await control.deleteSchema(schemaId);
-    auditCall(deps, call, "schema_delete", {
-      schema_id: schemaId,
-      result: changed.kind === "done" ? (changed.value.existed ? "ok" : "not_found") : changed.code,
-    });
+    const result = changed.kind === "failed" ? changed.code : changed.value.existed ? "ok" : "not_found";
+    auditCall(deps, call, "schema_delete", result, { schema_id: schemaId });
     if (changed.kind === "failed") return failed(call, changed);
     return changed.value.existed ? json(call, 200, { status: "ok" }) : failed(call, NO_TEMPLATE);
   }

@@ -524,6 +524,8 @@ export interface Harness {
   readonly authenticator: Authenticator;
   readonly statistics: RequestStatistics;
   readonly log: RecordingLogger;
+  /** Administrative actions that were counted: `<action> <result>`. */
+  readonly actions: string[];
   readonly stop: AbortController;
   readiness: Readiness;
   /** Sends a request; `path` is taken as it is. The credential is the admin key unless told otherwise; `null`: none. */
@@ -556,6 +558,7 @@ export async function createHarness(
   const authenticator = new Authenticator(clock, () => control.snapshot().credentials);
   const statistics = new RequestStatistics(clock);
   const log = recordingLogger();
+  const actions: string[] = [];
   const stop = new AbortController();
   const app = createRestApp({
     entities,
@@ -567,6 +570,7 @@ export async function createHarness(
     random,
     log,
     metrics: { request() {}, credentialRefused() {}, sessionIssued() {}, watchers() {} },
+    countAction: (action, result) => void actions.push(`${action} ${result}`),
     bodyBytesMax,
     version: "0.0.0-test",
     ui: {
@@ -588,6 +592,7 @@ export async function createHarness(
     authenticator,
     statistics,
     log,
+    actions,
     stop,
     readiness: { kind: "ready" },
     async send(method, path, { key = adminKey, headers = {}, body = null, from = "192.0.2.1" } = {}) {
