@@ -16,6 +16,8 @@ export interface EngineTraits {
   readonly partitionsExclude: boolean;
   /** `commit` compares tokens. */
   readonly conditional: boolean;
+  /** What `Entities.blindCreate` says. */
+  readonly blindCreate: boolean;
 }
 
 const NAMES_MANY = 1_000;
@@ -356,6 +358,29 @@ export function testConformance(
       assert.equal(string(await first.get(name)), "two");
     });
   }
+
+  test("a blind creation creates where nothing is, and is a conflict where something is", async (open) => {
+    const bench = await takeAll(await open());
+    assert.equal(bench.entities.blindCreate, traits.blindCreate);
+    if (!traits.blindCreate) return;
+    const name = nameOf("s", "blind");
+    const write = (envelope: string) =>
+      bench.entities.commit({
+        partition: bench.partition(name),
+        name,
+        envelope: text(envelope),
+        expected: undefined,
+        blind: true,
+      });
+    const created = await write("one");
+    assert.ok(created.kind === "committed");
+    assert.equal((await bench.entities.read(bench.partition(name), name))!.token, created.token);
+    assert.equal((await write("two")).kind, "conflict");
+    assert.equal(string(await bench.get(name)), "one");
+    await bench.put(name, undefined);
+    assert.equal((await write("three")).kind, "committed");
+    assert.equal(string(await bench.get(name)), "three");
+  });
 
   test("close releases everything, and may be called twice", async (open) => {
     const bench = await takeAll(await open());

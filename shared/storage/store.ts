@@ -106,9 +106,14 @@ export interface EntityWrite {
   readonly envelope: Uint8Array | undefined;
   /** Token of the state that the decision was made on; `undefined`: the entity was absent, or the engine has no tokens. */
   readonly expected: string | undefined;
+  /**
+   * Nothing was read: that the entity is absent, as `expected` says, is a guess, which {@linkcode Entities.blindCreate}
+   * allows. A `conflict` then says that something is there, which may be this very write. Default: `false`.
+   */
+  readonly blind?: boolean;
 }
 
-/** `conflict`: somebody else wrote the entity; read it again and decide again. Nothing was changed. */
+/** `conflict`: somebody else wrote the entity; read it again and decide again. Nothing was changed, if the write was not blind. */
 export type CommitOutcome = { readonly kind: "committed"; readonly token: string | undefined } | {
   readonly kind: "conflict";
 };
@@ -134,6 +139,11 @@ export interface EntitiesStats {
 
 /** Entity access of one processing worker. Methods on a partition that is not taken throw `StorageError("unavailable")`. */
 export interface Entities {
+  /**
+   * Whether an entity of which nothing is known may be created without a read before it ({@linkcode EntityWrite.blind}):
+   * a read costs as much as a write does, and a creation is refused where something is there.
+   */
+  readonly blindCreate: boolean;
   /** Takes a partition for this process alone, with everything that was acknowledged in it by earlier owners. */
   take(partition: Partition): Promise<TakeOutcome>;
   /** Makes the partition clean for its next owner and gives it up. The caller has let its writes finish. */

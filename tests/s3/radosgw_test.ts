@@ -86,7 +86,8 @@ if (missing !== undefined) {
   });
   Deno.test.afterAll(() => gateway.stop());
 
-  testConformance("bucket at Ceph's gateway", { partitionsExclude: false, conditional: true }, (partitions) => {
+  const traits = { partitionsExclude: false, conditional: true, blindCreate: true };
+  testConformance("bucket at Ceph's gateway", traits, (partitions) => {
     const bucket = newBucket();
     return Promise.resolve({
       open: () => openPatientStore(gateway.endpoint, { leaseMs: 1_500 }, { bucket, create: { partitions } }),

@@ -10,7 +10,8 @@ const SERVICES: Readonly<Record<string, EmulatorOptions>> = {
 };
 
 for (const [service, options] of Object.entries(SERVICES)) {
-  testConformance(`bucket, ${service}`, { partitionsExclude: false, conditional: true }, async (partitions) => {
+  const traits = { partitionsExclude: false, conditional: true, blindCreate: options.create !== "ignored" };
+  testConformance(`bucket, ${service}`, traits, async (partitions) => {
     const emulator = await S3Emulator.start(options);
     return {
       open: () => openPatientStore(emulator.endpoint, { leaseMs: 1_500 }, { create: { partitions } }),

@@ -19,21 +19,27 @@
  *   any more), so it counts as a write of unknown outcome that takes effect late. The main worker repeats it under
  *   the same operation id at the new owner, whose conditional write is refused; it reads again and finds it done.
  * - It arrives after the new owner wrote the entity: its condition does not hold, and it changes nothing.
- * - It would create the entity, and arrives after the new owner has both written and deleted it: it is carried out, as a write
- *   of unknown outcome that takes effect late.
+ * - It would create the entity, and arrives after the new owner has deleted it: it is carried out, as a write of unknown
+ *   outcome that takes effect late.
  *
  * **Lost answers.** A PUT whose answer was lost may have been carried out, or may still be. It is repeated under the same
  * condition, which lets one of them through at most. When the repetition is refused, or there is no time left, the object
  * is read back: if it is ours, byte for byte (an envelope's random IV makes it unique), it is committed; if another write
  * of the same version is there, ours was not carried out; otherwise the outcome is unknown and said to be.
  *
+ * **Blind writes.** The owner of a partition may try to create an entity without having read it, which saves a request where the
+ * guess is right. Where something is there, the creation is refused, and the owner reads and decides. The rules above hold
+ * for it as for every creation, and so do those below.
+ *
  * **Services without some conditions** (see `conditions.ts`). Instead of a conditional request the current ETag is
  * compared right before an unconditional one, which leaves a gap.
  *
  * **Late requests.** A request that was not answered may be carried out at any time until the service drops it, and
  * could then undo a later change where no condition stops it: an unconditional one anything, a late `If-None-Match: *`
- * the deletion of what another attempt had created. So after a request that may still be under way the name takes no
- * such change from this process for `S3_DOUBT_MS`; the client hears that the store is unavailable for this entity.
+ * the deletion of what another attempt had created or had found in its way. So after a request that may still be under
+ * way the name takes no such change from this process for `S3_DOUBT_MS`; the client hears that the store is unavailable
+ * for this entity. The next owner of its partition does not know of it: there, too, a late creation can bring back what was
+ * deleted, if it is stuck for longer than the handover takes.
  */
 import { readEnvelopeHeader } from "../../crypto/envelope.ts";
 import {
@@ -87,6 +93,7 @@ function unknown(error: unknown): StorageError {
 
 /** {@linkcode Entities} in a bucket. */
 export class BucketEntities implements Entities {
+  readonly blindCreate: boolean;
   readonly #parts: BucketParts;
   readonly #taken = new Set<Partition>();
   /** Names to which a request may still be under way that could undo a later change of this kind, and until when. */
@@ -97,6 +104,7 @@ export class BucketEntities implements Entities {
 
   constructor(parts: BucketParts) {
     this.#parts = parts;
+    this.blindCreate = parts.conditions.create;
     this.#meta = new MetaWriter(parts.client, parts.requests, parts.clock, parts.mayWrite);
     this.#maintenance = new Maintenance(parts, this.#meta, (partition) => !this.#closed && this.#taken.has(partition));
   }
@@ -237,6 +245,8 @@ export class BucketEntities implements Entities {
       if (answer.value.kind === "stored") {
         return { outcome: { kind: "committed", token: answer.value.etag }, open: doubts > 0 };
       }
+      // Whoever wrote blindly reads next, and knows its own write by the operation's id.
+      if (doubts === 0 && write.blind) return { outcome: { kind: "conflict" }, open: false };
       if (doubts > 0) lost = "the answer to the write was lost";
     } catch (error) {
       if (!(error instanceof RequestFailure) || error.doubts === 0) throw error;
@@ -273,6 +283,8 @@ export class BucketEntities implements Entities {
       const ours = readEnvelopeHeader(envelope);
       if (ours !== undefined && theirs?.version === ours.version) return { kind: "conflict" };
     }
+    // What the owner's blind write found in its way was there before: nobody else may have replaced it since.
+    if (found !== undefined && write.blind && this.#parts.mayWrite()) return { kind: "conflict" };
     return lost === undefined ? { kind: "conflict" } : new StorageError("unknown", lost);
   }
 

@@ -121,6 +121,76 @@ Deno.test("after a lost answer, another write of the same version means that our
   });
 });
 
+Deno.test("a blind write creates in one request, and in one request finds that something is there", async () => {
+  await withStore(async (emulator, entities) => {
+    assert.equal(entities.blindCreate, true);
+    const at = named("k");
+    const blind = { ...at, expected: undefined, blind: true };
+    const requests = () =>
+      emulator.count("PUT", ".enc") + emulator.count("GET", ".enc") + emulator.count("HEAD", ".enc");
+    const first = envelopeOf("k", 1);
+    assert.equal((await entities.commit({ ...blind, envelope: first })).kind, "committed");
+    assert.equal(requests(), 1);
+    assert.equal((await entities.commit({ ...blind, envelope: envelopeOf("k", 1) })).kind, "conflict");
+    assert.equal(requests(), 2);
+    assert.deepEqual(emulator.bytes(envelopeKey(at.name)), new Uint8Array(first));
+  });
+});
+
+Deno.test("nothing is written blindly at a service that does not honour If-None-Match", async () => {
+  await withStore((_, entities) => {
+    assert.equal(entities.blindCreate, false);
+    return Promise.resolve();
+  }, { create: "ignored" });
+});
+
+Deno.test("a blind write whose answer was lost is found, or finds what was in its way; a late one brings nothing back", async () => {
+  await withStore(async (emulator, entities) => {
+    const at = named("k");
+    const blind = { ...at, expected: undefined, blind: true };
+    emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "lost" } });
+    const first = envelopeOf("k", 1);
+    const created = await entities.commit({ ...blind, envelope: first });
+    assert.ok(created.kind === "committed");
+    // It was seen to have been carried out: nothing is under way.
+    assert.equal((await entities.commit({ ...at, envelope: undefined, expected: created.token })).kind, "committed");
+
+    const theirs = envelopeOf("k", 7, "theirs");
+    emulator.set(envelopeKey(at.name), theirs);
+    emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "reset" } });
+    assert.equal((await entities.commit({ ...blind, envelope: envelopeOf("k", 1) })).kind, "conflict");
+    const seen = await entities.read(at.partition, at.name);
+    assert.ok(seen !== undefined);
+    assert.deepEqual(seen.envelope, theirs);
+    // The first attempt might still be carried out: it must find something to be refused by.
+    const remove = entities.commit({ ...at, envelope: undefined, expected: seen.token });
+    assert.equal(await reasonOf(remove), "unavailable");
+    const second = await entities.commit({ ...at, envelope: envelopeOf("k", 8), expected: seen.token });
+    assert.equal(second.kind, "committed");
+  });
+});
+
+Deno.test("a blind write in doubt of a worker that may not write any more is of unknown outcome", async () => {
+  await using emulator = await S3Emulator.start();
+  let allowed = true;
+  const store = await openStore(emulator.endpoint, { mayWrite: () => allowed });
+  try {
+    const entities = await taken(store);
+    const at = named("k");
+    emulator.set(envelopeKey(at.name), envelopeOf("k", 1, "of the next owner"));
+    const release = Promise.withResolvers<void>();
+    emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "reset" } });
+    emulator.fault({ method: "GET", key: ".enc", effect: { kind: "slow", until: release.promise } });
+    const blind = entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined, blind: true });
+    await until(() => emulator.count("GET", ".enc") === 1);
+    allowed = false;
+    release.resolve();
+    assert.equal(await reasonOf(blind), "unknown");
+  } finally {
+    await store.close();
+  }
+});
+
 Deno.test("an answered error of any kind is repeated, and the write is there once", async () => {
   for (
     const effect of [

@@ -2,10 +2,14 @@
 import { testConformance } from "../conformance.ts";
 import { openTestStore } from "./test_store.ts";
 
-testConformance("directory", { partitionsExclude: true, conditional: false }, async (partitions) => {
-  const directory = await Deno.makeTempDir({ prefix: "deltadb-test-" });
-  return {
-    open: () => openTestStore(`${directory}/db`, { partitions }),
-    dispose: () => Deno.remove(directory, { recursive: true }),
-  };
-});
+testConformance(
+  "directory",
+  { partitionsExclude: true, conditional: false, blindCreate: false },
+  async (partitions) => {
+    const directory = await Deno.makeTempDir({ prefix: "deltadb-test-" });
+    return {
+      open: () => openTestStore(`${directory}/db`, { partitions }),
+      dispose: () => Deno.remove(directory, { recursive: true }),
+    };
+  },
+);

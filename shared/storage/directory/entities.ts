@@ -63,6 +63,8 @@ const COMMITTED: CommitOutcome = { kind: "committed", token: undefined };
  * An envelope that is handed to `commit`, or comes from `read` or `list`, is shared with the engine: nobody may change it.
  */
 export class DirectoryEntities implements Entities {
+  /** A read costs next to nothing here, and a commit compares nothing: the partition's lock keeps others out. */
+  readonly blindCreate = false;
   readonly #parts: EntitiesParts;
   readonly #bounds: DirectoryBounds;
   readonly #log: WriterLog;
