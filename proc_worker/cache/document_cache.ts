@@ -52,6 +52,11 @@ export class DocumentCache {
     return entity;
   }
 
+  /** Whether it is here; counts as neither hit nor miss, and leaves its age. */
+  has(name: EntityName): boolean {
+    return this.#entries?.has(name) ?? false;
+  }
+
   set(name: EntityName, entity: CachedEntity): void {
     this.#entries?.set(name, entity);
   }

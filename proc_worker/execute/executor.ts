@@ -13,10 +13,18 @@ import { type EntityMeta, type Failure, failure, type Outcome } from "../../shar
 import type { CompiledSchemas } from "../../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import { type Entities, StorageError, type Stored } from "../../shared/storage/store.ts";
-import type { BatchRequest, BatchResponse, Epoch, Operation, OperationResult } from "../../shared/wire/messages.ts";
+import type {
+  BatchRequest,
+  BatchResponse,
+  EntityEvent,
+  Epoch,
+  Operation,
+  OperationResult,
+} from "../../shared/wire/messages.ts";
 import type { CachedEntity, DocumentCache } from "../cache/document_cache.ts";
 import type { CommitEvents } from "../events.ts";
 import type { Ownership } from "../ownership/ownership.ts";
+import { AbsenceRate } from "./absence_rate.ts";
 import type { BatchFloors } from "./batch_floors.ts";
 import { EntityOrder } from "./entity_order.ts";
 
@@ -59,6 +67,7 @@ const ABSENT = failure("not_found", "there is no such entity");
 export class Executor {
   readonly #parts: ExecutorParts;
   readonly #order = new EntityOrder();
+  readonly #absence = new AbsenceRate();
   #sealer: Sealer;
   #documentBytesMax: number;
   #active = 0;
@@ -131,7 +140,7 @@ export class Executor {
         return cached ? this.#found(op, cached) : this.#order.run(op.name, () => this.#get(op));
       }
       case "put":
-        return this.#order.run(op.name, () => this.#decide(op, () => this.#put(op)));
+        return this.#order.run(op.name, () => this.#decide(op, (again) => this.#put(op, again)));
       case "patch":
         return this.#order.run(op.name, () => this.#decide(op, () => this.#patch(op)));
       case "delete":
@@ -143,10 +152,13 @@ export class Executor {
     }
   }
 
-  /** Repeats a decision as long as its commit meets a conflict. */
-  async #decide(op: Operation, decide: () => Promise<OperationResult | "conflict">): Promise<OperationResult> {
+  /** Repeats a decision as long as its commit meets a conflict; `again`: it has met one. */
+  async #decide(
+    op: Operation,
+    decide: (again: boolean) => Promise<OperationResult | "conflict">,
+  ): Promise<OperationResult> {
     for (let tries = 0; tries < CONFLICTS_MAX; tries++) {
-      const result = await decide();
+      const result = await decide(tries > 0);
       if (result !== "conflict") return result;
       this.#parts.cache.delete(op.name);
     }
@@ -172,15 +184,24 @@ export class Executor {
     return { kind: "found", document: entity.document, meta: entity.meta };
   }
 
-  async #put(op: Operation): Promise<OperationResult | "conflict"> {
-    const before = await this.#known(op);
+  async #put(op: Operation, again: boolean): Promise<OperationResult | "conflict"> {
+    const { entities, events } = this.#parts;
+    // A repeated operation may have been carried out, and what came after it as well: it reads first.
+    const blind = entities.blindCreate && !again && op.attempt === 1 && op.ifMatch === undefined &&
+      this.#absence.likely && !this.#parts.cache.has(op.name);
+    const before = blind ? undefined : await this.#known(op);
     if (before !== undefined && "kind" in before) return before;
-    if (before?.opId === op.opId) return { kind: "stored", meta: before.meta };
+    if (before?.opId === op.opId) {
+      // Written a moment ago, blindly, by a request whose answer was lost.
+      if (again && events.wanted) events.emit(putEvent(op.name, before.meta));
+      return { kind: "stored", meta: before.meta };
+    }
     const missed = this.#conditionMissed(op, before);
     if (missed) return missed;
     const refused = op.validated ? undefined : this.#judge(op, op.payload);
-    if (refused) return refused;
-    return await this.#write(op, before, op.payload);
+    // What is answered does not depend on the guess: what is there may be a reason to refuse that comes first.
+    if (refused) return blind ? "conflict" : refused;
+    return await this.#write(op, before, op.payload, blind);
   }
 
   async #patch(op: Operation): Promise<OperationResult | "conflict"> {
@@ -263,12 +284,17 @@ export class Executor {
     });
     if (outcome.kind === "conflict") return "conflict";
     const { meta } = opened.entity;
-    if (events.wanted) events.emit({ kind: "put", name: op.name, version: meta.version, etag: meta.etag });
+    if (events.wanted) events.emit(putEvent(op.name, meta));
     return { kind: "stored", meta };
   }
 
   /** Seals and commits the next version; the cache and the watchers learn of it when it is durable. */
-  async #write(op: Operation, before: Known | undefined, document: Uint8Array): Promise<OperationResult | "conflict"> {
+  async #write(
+    op: Operation,
+    before: Known | undefined,
+    document: Uint8Array,
+    blind = false,
+  ): Promise<OperationResult | "conflict"> {
     const { entities, cache, events, clock } = this.#parts;
     const header = { version: (before?.meta.version ?? 0) + 1, opId: op.opId, writtenAtMs: clock.now() };
     const envelope = await this.#seal(op.name, header, document);
@@ -279,12 +305,14 @@ export class Executor {
         name: op.name,
         envelope,
         expected: before?.token,
+        blind,
       });
     } catch (error) {
       cache.delete(op.name);
       throw error;
     }
     if (outcome.kind === "conflict") return "conflict";
+    if (blind) this.#absence.note(true);
     const meta: EntityMeta = {
       version: header.version,
       etag: etagOf(header),
@@ -298,7 +326,7 @@ export class Executor {
       document: document.slice(),
       token: outcome.token,
     });
-    if (events.wanted) events.emit({ kind: "put", name: op.name, version: meta.version, etag: meta.etag });
+    if (events.wanted) events.emit(putEvent(op.name, meta));
     return { kind: "stored", meta };
   }
 
@@ -309,6 +337,7 @@ export class Executor {
     const cached = this.#parts.cache.get(op.name);
     if (cached !== undefined) return cached;
     const stored = await this.#parts.entities.read(op.partition, op.name);
+    if (op.kind === "put") this.#absence.note(stored === undefined);
     if (stored === undefined) return undefined;
     const header = readEnvelopeHeader(stored.envelope);
     const belongs = header !== undefined && this.#belongs(op.name, header);
@@ -408,6 +437,10 @@ export class Executor {
 const NO_META: EntityMeta = { version: 0, etag: "", writtenAtMs: 0, size: 0 };
 
 const OUTCOME_UNKNOWN = failure("deadline", "whether the write took effect is not known; it is safe to repeat it");
+
+function putEvent(name: EntityName, { version, etag }: EntityMeta): EntityEvent {
+  return { kind: "put", name, version, etag };
+}
 
 function keyUnavailable(keyId: string): Failure {
   return failure("key_unavailable", `the entity is encrypted with the key "${keyId}", which this server does not hold`);

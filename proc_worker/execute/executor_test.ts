@@ -253,6 +253,106 @@ Deno.test("executor: restore takes what is authentic, and overwrites only when i
   assert.equal(summary(await e.get("k")), 'found "from the backup" v1');
 });
 
+Deno.test("executor: where that saves a read, what is not cached is created blindly, and read when it is there", async () => {
+  const e = await executing({ cacheEntries: 0 });
+  e.entities.blindCreate = true;
+  assert.equal(summary(await e.put("a", "1")), "stored v1");
+  assert.equal(summary(await e.put("b", "1", { ifNoneMatch: ["*"] })), "stored v1");
+  assert.equal(e.entities.reads, 0);
+  assert.deepEqual(e.entities.commits.map(({ blind }) => blind), [true, true]);
+  assert.equal(summary(await e.put("a", "2")), "stored v2");
+  assert.equal(summary(await e.put("b", "2", { ifNoneMatch: ["*"] })), "version_mismatch");
+  assert.equal(e.entities.reads, 2);
+  assert.equal(summary(await e.get("a")), "found 2 v2");
+});
+
+Deno.test("executor: what is cached, conditional on a version or repeated is not written blindly", async () => {
+  const e = await executing();
+  e.entities.blindCreate = true;
+  const tries: (boolean | undefined)[] = [];
+  e.entities.beforeCommit = ({ blind }) => void tries.push(blind);
+  const first = await e.put("k", "1");
+  const second = await e.put("k", "2");
+  e.cache.clear();
+  await e.put("k", "3", { ifMatch: [etag(second)] });
+  e.cache.clear();
+  assert.equal(summary(await e.put("k", "4", { attempt: 2 })), "stored v4");
+  assert.equal(summary(await e.put("new", "1", { attempt: 2 })), "stored v1");
+  assert.equal(summary(first), "stored v1");
+  assert.deepEqual(tries, [true, false, false, false, false]);
+});
+
+Deno.test("executor: an answer does not depend on whether the write was tried blindly", async () => {
+  const schema = bytes('{"type":"object"}');
+  const schemaHash = templateHash(schema);
+  const answers = await Promise.all([true, false].map(async (blindCreate) => {
+    const e = await executing({ cacheEntries: 0 });
+    e.entities.blindCreate = blindCreate;
+    e.schemas.add(schemaHash, schema);
+    const seen: string[] = [];
+    const note = async (result: Promise<OperationResult>) => void seen.push(summary(await result));
+    await note(e.put("k", "[]", { schemaHash }));
+    await note(e.put("k", "{}", { schemaHash }));
+    await note(e.put("k", "[]", { schemaHash, ifNoneMatch: ["*"] }));
+    await note(e.put("k", "{}", { schemaHash: "unknown" }));
+    await note(e.put("k", "{}", { ifNoneMatch: ["*"] }));
+    await note(e.put("k", "{}"));
+    await note(e.put("k", "{}", { force: true }));
+    e.entities.put(nameOf("k"), bytes("garbage"));
+    await note(e.put("k", "{}"));
+    await note(e.put("k", "[]", { schemaHash }));
+    await note(e.put("k", "{}", { force: true }));
+    e.executor.renew(keyring("k2", 2), 1 << 20);
+    await note(e.put("k", "{}"));
+    await note(e.put("other", "{}"));
+    return [seen, e.metrics.tampered];
+  }));
+  assert.deepEqual(answers[0], answers[1]);
+  assert.deepEqual(answers[0]![0], [
+    "schema_violation",
+    "stored v1",
+    "version_mismatch",
+    "retry schema_unknown",
+    "version_mismatch",
+    "stored v2",
+    "stored v3",
+    "tampered",
+    "tampered",
+    "stored v1",
+    "key_unavailable",
+    "stored v1",
+  ]);
+});
+
+Deno.test("executor: a blind write that finds itself is answered once, and told to watchers once", async () => {
+  const e = await executing();
+  e.entities.blindCreate = true;
+  const seen = e.watch();
+  let refused = false;
+  e.entities.beforeCommit = ({ name, envelope }) => {
+    // The service repeats the request by itself: the answer is that of the repetition.
+    if (!refused) e.entities.put(name, envelope);
+    refused = true;
+  };
+  const put = e.op("put", "k", { payload: bytes("1") });
+  assert.equal(summary(await e.run(put)), "stored v1");
+  assert.equal(summary(await e.run({ ...put, attempt: 2 })), "stored v1");
+  assert.equal(e.entities.commits.length, 0);
+  assert.deepEqual(seen.map(({ kind, version }) => `${kind} ${version}`), ["put 1"]);
+});
+
+Deno.test("executor: it stops writing blindly where most is there already, and begins again where most is new", async () => {
+  const e = await executing({ cacheEntries: 0 });
+  e.entities.blindCreate = true;
+  for (let n = 0; n < 50; n++) await e.put("k", "1");
+  let blindly = 0;
+  e.entities.beforeCommit = ({ blind }) => void (blindly += blind ? 1 : 0);
+  for (let n = 0; n < 50; n++) await e.put("k", "1");
+  assert.equal(blindly, 0);
+  for (let n = 0; n < 50; n++) await e.put(`new-${n}`, "1");
+  assert(blindly > 30, `${blindly}`);
+});
+
 Deno.test("executor: an answer holds about as many bytes as a batch; the other documents are asked for again", async () => {
   const e = await executing();
   const large = JSON.stringify("x".repeat(BATCH_BYTES_MAX / 2));
