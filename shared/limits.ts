@@ -158,7 +158,11 @@ export const S3_HANDOVER_FLUSH_MS = 200;
 export const WATCH_EVENTS_KEPT = 10_000;
 export const WATCH_BUFFER_EVENTS_MAX = 1_000;
 export const WATCHERS_MAX = 1_000;
+/** Where more clients watch, so many are told of their events each millisecond, of all that they have by then. */
+export const WATCHERS_TOLD_PER_MS = 10;
 export const WATCH_COMMENT_MS = 15_000;
+/** A client that takes nothing for so long, though there is something for it, is cut off. */
+export const WATCH_STALLED_MS = 60_000;
 
 // Configuration.
 /** 100 years: beyond it, milliseconds are no use to anybody. */

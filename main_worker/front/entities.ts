@@ -58,8 +58,8 @@ export interface WatchOptions {
   readonly lastEventId?: string;
 }
 
-/** A subscription; iterate it until it ends. It ends by itself when its buffer overflowed (the client resumes and gets a `reset`). */
-export interface Watch extends AsyncIterable<WatchEvent> {
+/** A subscription; iterate it until it ends, each time over what has come since the last. It ends by itself when its buffer overflowed (the client resumes and gets a `reset`). */
+export interface Watch extends AsyncIterable<readonly WatchEvent[]> {
   close(): void;
 }
 

@@ -3,11 +3,17 @@
  * The streams to the workers are open only while somebody watches. Whenever an event may have been lost (a worker died, a
  * stream broke), everybody is told to list again.
  */
-import { RETRY_AFTER_S, WATCH_BUFFER_EVENTS_MAX, WATCH_EVENTS_KEPT, WATCHERS_MAX } from "../../../shared/limits.ts";
+import {
+  RETRY_AFTER_S,
+  WATCH_BUFFER_EVENTS_MAX,
+  WATCH_EVENTS_KEPT,
+  WATCHERS_MAX,
+  WATCHERS_TOLD_PER_MS,
+} from "../../../shared/limits.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
 import { encodeName, type SchemaId, schemaPrefix, splitEntityName } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
-import { type Clock, sleep } from "../../../shared/seams/clock.ts";
+import { type Clock, sleep, type Timer } from "../../../shared/seams/clock.ts";
 import type { EntityEvent } from "../../../shared/wire/messages.ts";
 import type { WorkerClient } from "../../../shared/wire/transport.ts";
 import type { Control, Routes } from "../../control/control.ts";
@@ -26,7 +32,7 @@ type Numbered = EntityEvent & { readonly sequence: number };
 
 interface Watcher {
   readonly prefix: string;
-  readonly buffer: WatchEvent[];
+  buffer: WatchEvent[];
   wake: (() => void) | undefined;
   ended: boolean;
   /** Its client has been told that it will miss nothing. */
@@ -54,6 +60,9 @@ export class WatchHub {
   #forgotten = 0;
   #sequence = 0;
   #closed = false;
+  /** Watchers that have events and wait for their turn to be told of them. */
+  readonly #due = new Set<Watcher>();
+  #turnTimer: Timer | undefined;
 
   constructor(parts: WatchHubParts) {
     this.#parts = parts;
@@ -104,6 +113,7 @@ export class WatchHub {
   close(): void {
     this.#closed = true;
     this.#unsubscribe();
+    if (this.#turnTimer !== undefined) this.#parts.clock.clearTimer(this.#turnTimer);
     for (const watcher of [...this.#watchers]) this.#end(watcher);
   }
 
@@ -144,8 +154,9 @@ export class WatchHub {
       async *[Symbol.asyncIterator]() {
         try {
           for (;;) {
-            const event = watcher.buffer.shift();
-            if (event !== undefined) yield event;
+            const events = watcher.buffer;
+            watcher.buffer = [];
+            if (events.length > 0) yield events;
             else if (watcher.ended) return;
             else {
               await new Promise<void>((resolve) => {
@@ -164,6 +175,7 @@ export class WatchHub {
     watcher.ended = true;
     watcher.wake?.();
     this.#watchers.delete(watcher);
+    this.#due.delete(watcher);
     if (this.#watchers.size > 0) return;
     for (const { abort } of this.#streams.values()) abort.abort();
     this.#streams.clear();
@@ -178,10 +190,29 @@ export class WatchHub {
       // Too slow. Its connection ends when it has read what is there; it comes back with its last id, or lists again.
       watcher.ended = true;
       this.#watchers.delete(watcher);
-    } else {
-      watcher.buffer.push(event);
+      this.#due.delete(watcher);
+      watcher.wake?.();
+      return;
     }
-    watcher.wake?.();
+    watcher.buffer.push(event);
+    if (this.#watchers.size <= WATCHERS_TOLD_PER_MS || 2 * watcher.buffer.length >= WATCH_BUFFER_EVENTS_MAX) {
+      watcher.wake?.();
+    } else {
+      this.#due.add(watcher);
+      this.#turnTimer ??= this.#parts.clock.setTimer(() => this.#turn(), 1);
+    }
+  }
+
+  /** Wakes the next few: where many watch, telling each of each write at once would leave no time for the writes. */
+  #turn(): void {
+    this.#turnTimer = undefined;
+    let told = 0;
+    for (const watcher of this.#due) {
+      if (told++ === WATCHERS_TOLD_PER_MS) break;
+      this.#due.delete(watcher);
+      watcher.wake?.();
+    }
+    if (this.#due.size > 0) this.#turnTimer = this.#parts.clock.setTimer(() => this.#turn(), 1);
   }
 
   #publish(event: EntityEvent): void {
@@ -191,8 +222,9 @@ export class WatchHub {
       this.#kept = this.#kept.slice(-WATCH_EVENTS_KEPT);
       this.#forgotten = this.#kept[0]!.sequence - 1;
     }
+    let told: WatchEvent | undefined;
     for (const watcher of this.#watchers) {
-      if (event.name.startsWith(watcher.prefix)) this.#deliver(watcher, this.#toWatch(numbered));
+      if (event.name.startsWith(watcher.prefix)) this.#deliver(watcher, told ??= this.#toWatch(numbered));
     }
   }
 

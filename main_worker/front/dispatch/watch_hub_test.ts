@@ -1,5 +1,10 @@
 import assert from "assert";
-import { WATCH_BUFFER_EVENTS_MAX, WATCH_EVENTS_KEPT, WATCHERS_MAX } from "../../../shared/limits.ts";
+import {
+  WATCH_BUFFER_EVENTS_MAX,
+  WATCH_EVENTS_KEPT,
+  WATCHERS_MAX,
+  WATCHERS_TOLD_PER_MS,
+} from "../../../shared/limits.ts";
 import { silentLogger } from "../../../shared/logging/logger.ts";
 import { entityName, parseEntityKey, parseSchemaId } from "../../../shared/names.ts";
 import { ManualClock, settled } from "../../../shared/seams/manual_clock.ts";
@@ -42,8 +47,8 @@ async function open(
 
 /** Takes what a watch has, without waiting. */
 class Reader {
-  readonly #events: AsyncIterator<WatchEvent>;
-  #next: Promise<IteratorResult<WatchEvent>> | undefined;
+  readonly #events: AsyncIterator<readonly WatchEvent[]>;
+  #next: Promise<IteratorResult<readonly WatchEvent[]>> | undefined;
 
   constructor(readonly watch: Watch) {
     this.#events = watch[Symbol.asyncIterator]();
@@ -56,8 +61,8 @@ class Reader {
       const result = await Promise.race([this.#next, settled()]);
       if (result === undefined) return taken;
       this.#next = undefined;
-      taken.push(result.done ? "end" : result.value);
-      if (result.done) return taken;
+      if (result.done) return [...taken, "end"];
+      taken.push(...result.value);
     }
   }
 }
@@ -136,6 +141,33 @@ Deno.test("watch: a reader that is too slow is cut off at its bound, the others 
   assert.equal(seen.at(-1), "end");
   last(w).emit(event("k", 7));
   assert.deepEqual(kinds(await quick.take()).at(-1), "k@7");
+});
+
+Deno.test("watch: many are told in turns, each of all that it has by then; who falls far behind is told at once", async () => {
+  using w = watching(routes(1, "a"));
+  const many = await Promise.all(Array.from({ length: 3 * WATCHERS_TOLD_PER_MS }, () => open(w)));
+  const told = async () => {
+    const events = await Promise.all(many.map((reader) => reader.take()));
+    return events.filter(({ length }) => length > 0).map(({ length }) => length);
+  };
+  await told();
+  last(w).emit(event("k", 1));
+  last(w).emit(event("k", 2));
+  assert.deepEqual(await told(), []);
+  await w.clock.advance(1);
+  assert.deepEqual(await told(), Array(WATCHERS_TOLD_PER_MS).fill(2));
+  last(w).emit(event("k", 3));
+  await w.clock.advance(1);
+  assert.deepEqual(await told(), Array(WATCHERS_TOLD_PER_MS).fill(3));
+  await w.clock.advance(2);
+  assert.deepEqual((await told()).sort(), [
+    ...Array(WATCHERS_TOLD_PER_MS).fill(1),
+    ...Array(WATCHERS_TOLD_PER_MS).fill(3),
+  ]);
+  for (let n = 0; n < WATCH_BUFFER_EVENTS_MAX / 2; n++) last(w).emit(event("k", 4 + n));
+  assert.deepEqual(await told(), Array(3 * WATCHERS_TOLD_PER_MS).fill(WATCH_BUFFER_EVENTS_MAX / 2));
+  await w.clock.advance(3);
+  assert.equal(w.clock.timers, 0);
 });
 
 Deno.test("watch: a stream that broke is opened again, and everybody lists again", async () => {

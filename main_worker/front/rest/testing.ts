@@ -305,7 +305,7 @@ function mismatch(conditions: Conditions, current: StoredEntity | undefined): Fa
 
 /** A watch of {@linkcode FakeEntities}. */
 export class FakeWatch implements Watch {
-  readonly #events: WatchEvent[] = [];
+  #events: WatchEvent[] = [];
   #wake: () => void = () => {};
   closed = false;
 
@@ -322,10 +322,11 @@ export class FakeWatch implements Watch {
     this.#wake();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<WatchEvent> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly WatchEvent[]> {
     while (!this.closed) {
-      const event = this.#events.shift();
-      if (event !== undefined) yield event;
+      const events = this.#events;
+      this.#events = [];
+      if (events.length > 0) yield events;
       else await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }

@@ -1,5 +1,6 @@
 /** `GET /watch/{schema_id}`: acknowledged writes as server-sent events, for as long as the credential is good. */
-import { EVENT_ID_BYTES_MAX, WATCH_COMMENT_MS, WATCHERS_MAX } from "../../../shared/limits.ts";
+import { concatBytes } from "../../../shared/bytes.ts";
+import { EVENT_ID_BYTES_MAX, WATCH_COMMENT_MS, WATCH_STALLED_MS, WATCHERS_MAX } from "../../../shared/limits.ts";
 import type { Failure } from "../../../shared/outcome.ts";
 import type { Timer } from "../../../shared/seams/clock.ts";
 import { authorize, type Principal } from "../auth.ts";
@@ -17,6 +18,9 @@ export function formatEvent(event: WatchEvent): string {
     : JSON.stringify({ key: event.key, version: event.version, etag: event.etag });
   return `event: ${event.kind}\nid: ${event.sequence}\ndata: ${data}\n\n`;
 }
+
+const WATCHING = new TextEncoder().encode(": watching\n\n");
+const STILL_HERE = new TextEncoder().encode(": still here\n\n");
 
 /** `Last-Event-ID` as the client sends it; empty counts as absent. @throws {Refusal} `bad_request` */
 function lastEventId(call: Call): string | undefined {
@@ -36,22 +40,27 @@ class EventStream {
   readonly #deps: EntityDeps;
   readonly #call: Call;
   readonly #watch: Watch;
-  readonly #events: AsyncIterator<WatchEvent>;
-  readonly #encoder = new TextEncoder();
+  readonly #events: AsyncIterator<readonly WatchEvent[]>;
+  readonly #format: (event: WatchEvent) => Uint8Array;
   readonly #unsubscribe: () => void;
   readonly #onStop = () => this.#end();
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #commentTimer: Timer;
+  /** When something was sent last, and when the client was last seen to have taken what was sent. */
+  #sentMs: number;
+  #takenMs: number;
   #expiryTimer: Timer | undefined;
   #ended = false;
 
-  constructor(deps: EntityDeps, call: Call, watch: Watch) {
+  constructor(deps: EntityDeps, call: Call, watch: Watch, format: (event: WatchEvent) => Uint8Array) {
     this.#deps = deps;
     this.#call = call;
     this.#watch = watch;
+    this.#format = format;
     this.#events = watch[Symbol.asyncIterator]();
     deps.statistics.watchOpened();
     deps.metrics.watchers(deps.statistics.watchers);
+    this.#sentMs = this.#takenMs = deps.clock.monotonic();
     this.#commentTimer = deps.clock.setTimer(() => this.#comment(), WATCH_COMMENT_MS);
     this.#unsubscribe = deps.control.subscribe(() => this.#check());
     deps.stopping.addEventListener("abort", this.#onStop, { once: true });
@@ -65,37 +74,42 @@ class EventStream {
     start: (controller) => {
       this.#controller = controller;
       // The first bytes make the server send the header at once.
-      controller.enqueue(this.#encoder.encode(": watching\n\n"));
+      controller.enqueue(WATCHING);
     },
     pull: (controller) => this.#pull(controller),
     cancel: () => this.#end(),
   }, { highWaterMark: 1 });
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    const { clock } = this.#deps;
+    this.#takenMs = clock.monotonic();
     try {
       const { done, value } = await this.#events.next();
       if (this.#ended) return;
       if (done) return this.#end();
-      controller.enqueue(this.#encoder.encode(formatEvent(value)));
-      this.#armComment();
+      controller.enqueue(concatBytes(value.map(this.#format)));
+      this.#sentMs = clock.monotonic();
     } catch (error) {
       this.#deps.log.error("watch_broke", { request_id: this.#call.requestId, error });
       this.#end();
     }
   }
 
-  /** Keeps the line open, unless the client has not even taken what was sent before. */
+  /** Keeps the line open; a client that does not take what was sent before gets no comment, and in the end no more at all. */
   #comment(): void {
     if (this.#ended) return;
-    if (this.#controller !== undefined && (this.#controller.desiredSize ?? 0) > 0) {
-      this.#controller.enqueue(this.#encoder.encode(": still here\n\n"));
+    const { clock } = this.#deps;
+    const nowMs = clock.monotonic();
+    const silentMs = nowMs - this.#sentMs;
+    const hasTaken = (this.#controller?.desiredSize ?? 0) > 0;
+    if (hasTaken) this.#takenMs = nowMs;
+    else if (nowMs - this.#takenMs >= WATCH_STALLED_MS) return this.#end("cut_off");
+    if (hasTaken && silentMs >= WATCH_COMMENT_MS) {
+      this.#controller!.enqueue(STILL_HERE);
+      this.#sentMs = nowMs;
     }
-    this.#armComment();
-  }
-
-  #armComment(): void {
-    this.#deps.clock.clearTimer(this.#commentTimer);
-    this.#commentTimer = this.#deps.clock.setTimer(() => this.#comment(), WATCH_COMMENT_MS);
+    const nextMs = silentMs < WATCH_COMMENT_MS ? WATCH_COMMENT_MS - silentMs : WATCH_COMMENT_MS;
+    this.#commentTimer = clock.setTimer(() => this.#comment(), nextMs);
   }
 
   /** Ends the stream when the credential is no longer what it was when it was opened. */
@@ -111,7 +125,8 @@ class EventStream {
     this.#expiryTimer = this.#deps.clock.setTimer(() => this.#expire(principal), Math.min(leftMs, TIMER_MS_MAX));
   }
 
-  #end(): void {
+  /** `cut_off`: without what the client has not taken yet. */
+  #end(how: "whole" | "cut_off" = "whole"): void {
     if (this.#ended) return;
     this.#ended = true;
     const { clock, statistics, metrics, stopping } = this.#deps;
@@ -123,7 +138,8 @@ class EventStream {
     statistics.watchClosed();
     metrics.watchers(statistics.watchers);
     try {
-      this.#controller?.close();
+      if (how === "whole") this.#controller?.close();
+      else this.#controller?.error(new Error("the client takes nothing"));
     } catch {
       // The client is gone already.
     }
@@ -132,6 +148,15 @@ class EventStream {
 
 /** The route of watches. */
 export function watchRoutes(deps: EntityDeps): readonly Route[] {
+  const encoder = new TextEncoder();
+  // An event is the same for all who watch it.
+  const formatted = new WeakMap<WatchEvent, Uint8Array>();
+  const format = (event: WatchEvent): Uint8Array => {
+    let bytes = formatted.get(event);
+    if (bytes === undefined) formatted.set(event, bytes = encoder.encode(formatEvent(event)));
+    return bytes;
+  };
+
   async function watch(call: Call): Promise<Response> {
     const prefix = queryPrefix(call.query);
     const after = lastEventId(call);
@@ -144,7 +169,7 @@ export function watchRoutes(deps: EntityDeps): readonly Route[] {
       ...(after === undefined ? {} : { lastEventId: after }),
     });
     if (isFailure(opened)) return failed(call, opened);
-    const stream = new EventStream(deps, call, opened);
+    const stream = new EventStream(deps, call, opened, format);
     return reply(call, 200, stream.body, "text/event-stream", [["x-accel-buffering", "no"]]);
   }
 

@@ -89,11 +89,54 @@ Deno.test("a comment comes after 15 s of silence, but none to a client that read
   const another = reader.next();
   harness.clock.advance(15_000);
   assert.equal(await another, ": still here\n\n");
-  harness.clock.advance(600_000);
+  harness.clock.advance(59_999);
   assert.equal(await reader.next(), ": still here\n\n");
   const late = reader.next();
   await harness.send("PUT", "/entity/s?key=a", { body: "1" });
   assert.match((await late)!, /^event: put/);
+  await reader.cancel();
+  assertClosed(harness);
+});
+
+Deno.test("a comment comes 15 s after the last event, not after the last comment", async () => {
+  const harness = await createHarness();
+  const reader = await open(harness);
+  harness.clock.advance(14_000);
+  const put = reader.next();
+  await harness.send("PUT", "/entity/s?key=a", { body: "1" });
+  assert.match((await put)!, /^event: put/);
+  const comment = reader.next();
+  harness.clock.advance(14_999);
+  assert.equal(await Promise.race([comment, Promise.resolve("nothing")]), "nothing");
+  harness.clock.advance(1);
+  assert.equal(await comment, ": still here\n\n");
+  await reader.cancel();
+  assertClosed(harness);
+});
+
+Deno.test("a client that takes nothing for 60 s is cut off, however long it was quick before", async () => {
+  const harness = await createHarness();
+  const reader = await open(harness);
+  for (let i = 0; i < 10; i++) {
+    const comment = reader.next();
+    harness.clock.advance(15_000);
+    assert.equal(await comment, ": still here\n\n");
+  }
+  harness.clock.advance(60_000);
+  assert.equal(harness.entities.watches.size, 1);
+  harness.clock.advance(15_000);
+  assertClosed(harness);
+  await assert.rejects(reader.next(), /takes nothing/);
+});
+
+Deno.test("what has come together goes out together", async () => {
+  const harness = await createHarness();
+  const reader = await open(harness);
+  await harness.send("PUT", "/entity/s?key=a", { body: "1" });
+  for (const key of ["b", "c"]) await harness.send("PUT", `/entity/s?key=${key}`, { body: "1" });
+  const keys = (piece: string | undefined) => [...(piece ?? "").matchAll(/"key":"(.)"/g)].map(([, key]) => key);
+  assert.deepEqual(keys(await reader.next()), ["a"]);
+  assert.deepEqual(keys(await reader.next()), ["b", "c"]);
   await reader.cancel();
   assertClosed(harness);
 });
@@ -122,10 +165,13 @@ Deno.test("a watch ends when its session does, however long that takes", async (
   const token = (await (await send("POST", "/api/login", { key: null, body: '{"key":"the-admin-key"}' })).json()).token;
   clock.advance(60_000);
   const reader = await open(harness, "/watch/s", token);
-  clock.advance(24 * 3_600_000 - 60_001);
+  for (let ms = 60_000; ms < 24 * 3_600_000 - 15_000; ms += 15_000) {
+    clock.advance(15_000);
+    assert.equal(await reader.next(), ": still here\n\n");
+  }
+  clock.advance(14_999);
   assert.equal(harness.entities.watches.size, 1);
   clock.advance(1);
-  assert.equal(await reader.next(), ": still here\n\n");
   assert.equal(await reader.next(), undefined);
   assertClosed(harness);
 });
