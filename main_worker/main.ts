@@ -73,12 +73,13 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
   const codec = createCodec();
   const grpcTls = config.grpcTls &&
     await openTls(config.grpcTls, { clock, log }, () => pool?.renewGrpc(grpcTls!.source.material));
+  const serverName = config.grpcTls?.serverName;
   const wire = { codec, messageBytesMax: config.grpcMaxRecvBytes, ...(grpcTls ? { tls: grpcTls.source } : {}) };
   const threads = frontThreads(config.restThreads, navigator.hardwareConcurrency);
   const coherence = CoherenceTable.allocate();
   const front = createFront({
     control,
-    connect: connectWorkerOverGrpc(wire),
+    connect: connectWorkerOverGrpc({ ...wire, serverName }),
     clock,
     random,
     log: log.child("front"),
@@ -151,6 +152,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
         address: config.restAddr,
         tls,
         grpcTls: grpcTls?.source.material,
+        grpcServerName: serverName,
         grpcMaxRecvBytes: config.grpcMaxRecvBytes,
         bodyBytesMax: config.restMaxBodyBytes,
         partitions: store.partitions,

@@ -70,7 +70,11 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
   }).catch((error) => {
     throw new StartError(`-grpc-addr=${formatAddress(config.grpcAddr)} cannot be used: ${error.message}`);
   });
-  const client = connectMainOverGrpc({ ...wire, address: formatAddress(config.mainAddr) });
+  const client = connectMainOverGrpc({
+    ...wire,
+    address: formatAddress(config.mainAddr),
+    serverName: config.grpcTls?.serverName,
+  });
   const { workerId, workerKey } = config;
   worker = new Worker({
     entities,

@@ -10,6 +10,7 @@ import {
   endpoint,
   formatAddress,
   formatSize,
+  hostName,
   isUnspecified,
   listenAddress,
   type LogLevel,
@@ -66,6 +67,12 @@ export const grpcTlsFlags = {
     absent: "off",
     group: "TLS",
     help: "Authorities (PEM) that the other side's certificate must come from; turns on mutual TLS.",
+  },
+  "grpc-tls-server-name": {
+    kind: hostName,
+    absent: "the host that is dialled",
+    group: "TLS",
+    help: "Name that the other side's certificate must be for.",
   },
 } as const satisfies FlagTable;
 
@@ -132,6 +139,8 @@ export interface TlsConfig {
 /** TLS of gRPC; with `ca` both sides show a certificate. */
 export interface GrpcTlsConfig extends TlsConfig {
   readonly ca: string | undefined;
+  /** Name that the certificate of whoever is dialled must be for; `undefined`: the host that is dialled. */
+  readonly serverName: string | undefined;
 }
 
 /** How a program logs. */
@@ -180,11 +189,12 @@ export function tlsConfig(prefix: string, cert: string | undefined, key: string 
 /** TLS of gRPC. @throws {ConfigError} */
 export function grpcTlsConfig(values: FlagValues<typeof grpcTlsFlags>): GrpcTlsConfig | undefined {
   const pair = tlsConfig("grpc-tls", values.grpcTlsCert, values.grpcTlsKey);
-  const ca = values.grpcTlsCa;
-  if (pair !== undefined) return Object.freeze({ ...pair, ca });
+  const { grpcTlsCa: ca, grpcTlsServerName: serverName } = values;
+  if (pair !== undefined) return Object.freeze({ ...pair, ca, serverName });
   if (ca !== undefined) {
     throw new ConfigError("-grpc-tls-ca needs -grpc-tls-cert and -grpc-tls-key: each program is server and client");
   }
+  if (serverName !== undefined) throw new ConfigError("-grpc-tls-server-name has no effect without -grpc-tls-cert");
   return undefined;
 }
 

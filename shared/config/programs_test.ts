@@ -165,10 +165,13 @@ Deno.test("TLS: a certificate and its key come together", () => {
     cert: "c",
     key: "k",
     ca: "a",
+    serverName: undefined,
   });
   assert.equal(refusal(() => main(["-tls-cert=c"])), "-tls-cert needs -tls-key");
   assert.equal(refusal(() => main(["-tls-key=k"])), "-tls-key needs -tls-cert");
   assert.equal(refusal(() => proc(["-grpc-tls-key=k"])), "-grpc-tls-key needs -grpc-tls-cert");
+  assert.equal(main(["-grpc-tls-cert=c", "-grpc-tls-key=k", "-grpc-tls-server-name=db"]).grpcTls!.serverName, "db");
+  assert.match(refusal(() => main(["-grpc-tls-server-name=db"])), /has no effect without -grpc-tls-cert/);
   assert.match(refusal(() => main(["-grpc-tls-ca=a"])), /^-grpc-tls-ca needs -grpc-tls-cert and -grpc-tls-key/);
 });
 

@@ -265,6 +265,17 @@ export const dialAddress: Kind<Address> = {
   },
 };
 
+/** The name of a host, or its address without brackets. */
+export const hostName: Kind<string> = {
+  name: "host",
+  parse(text) {
+    if (text === "" || !(text.includes(":") ? isIpv6(text) : isHost(text))) {
+      throw new ValueError("want the name of a host, or its address, without a port");
+    }
+    return text;
+  },
+};
+
 /** An address at which others reach this program; an empty host: the one that they see it come from. */
 export const advertiseAddress: Kind<Address> = {
   name: "host:port",

@@ -14,6 +14,7 @@ import {
   formatAddress,
   formatDuration,
   formatSize,
+  hostName,
   isLoopback,
   isUnspecified,
   keyId,
@@ -185,6 +186,11 @@ Deno.test("endpoints: a service with or without a port, never a URL", () => {
   refuses(endpoint.parse, "", "http://minio:9000", "minio:9000/bucket", ":9000", "0.0.0.0:9000", "minio:0", "a:b:c");
 });
 
+Deno.test("hosts: a name or an address, without a port", () => {
+  for (const text of ["deltadatabase", "db.example.com", "10.0.0.7", "::1"]) assert.equal(hostName.parse(text), text);
+  refuses(hostName.parse, "", "db:50051", "[::1]", "a b", "1.2.3", "a..b", "https://db");
+});
+
 Deno.test("names: worker ids, key ids, buckets, regions, paths, credentials", () => {
   for (const id of ["proc-1", "proc-7f9c4b.node_3", "p"]) assert.equal(workerId.parse(id), id);
   refuses(workerId.parse, "", "-p", "p-", "a b", "a/b", "é", "a\n", "p".repeat(129));
@@ -238,6 +244,7 @@ Deno.test("no parser's error repeats the text, and no text makes a parser fail i
     dialAddress,
     advertiseAddress,
     endpoint,
+    hostName,
     path,
     workerId,
     keyId,

@@ -17,8 +17,12 @@ export async function openTls(
     return await openTlsFiles({ certificate: config.cert, privateKey: config.key, ...authority }, {
       clock,
       onReload: () => {
-        log.info("tls_files_read_again", { certificate: config.cert });
-        onReload();
+        try {
+          onReload();
+          log.info("tls_files_read_again", { certificate: config.cert });
+        } catch (error) {
+          log.error("tls_files_not_usable", { error });
+        }
       },
       onFailure: (error) => log.warn("tls_files_not_usable", { error }),
     });

@@ -56,6 +56,7 @@ class FrontThread {
       connect: connectWorkerOverGrpc({
         messageBytesMax: options.grpcMaxRecvBytes,
         ...(this.#grpcTls ? { tls: this.#grpcTls } : {}),
+        serverName: options.grpcServerName,
       }),
       clock,
       random,
@@ -101,8 +102,13 @@ class FrontThread {
         this.#control.change(message.change);
         return this.#tell({ kind: "confirmed", id: message.id });
       case "renew":
-        if (message.grpcTls) this.#grpcTls?.replace(message.grpcTls);
-        if (message.tls) this.#server.renew(message.tls);
+        try {
+          if (message.grpcTls) this.#grpcTls?.replace(message.grpcTls);
+          if (message.tls) this.#server.renew(message.tls);
+        } catch (error) {
+          // It goes on with what it has.
+          this.#log.error("tls_files_not_usable", { error });
+        }
         return;
       case "response": {
         const answer = this.#waiting.get(message.id);

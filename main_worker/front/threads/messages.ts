@@ -24,6 +24,8 @@ export interface ThreadOptions {
   readonly address: Address;
   readonly tls: TlsMaterial | undefined;
   readonly grpcTls: TlsMaterial | undefined;
+  /** Name that the certificates of the workers must be for; `undefined`: the host that is dialled. */
+  readonly grpcServerName: string | undefined;
   readonly grpcMaxRecvBytes: number;
   readonly bodyBytesMax: number;
   readonly partitions: number;

@@ -25,7 +25,7 @@ export interface ChannelOptions {
   /** TLS; absent: none. */
   readonly tls?: TlsSource;
   /** Name that the server's certificate must be for; default: the host that is dialled. */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
 }
 
 const identity = (bytes: Buffer) => bytes;

@@ -88,6 +88,8 @@ function check(material: TlsMaterial): void {
     if (certificate) {
       const [own] = certificates(certificate);
       if (!own!.checkPrivateKey(createPrivateKey(privateKey!))) throw new Error("the private key is another one's");
+      // Which kinds of keys the library of the servers speaks, only a server can tell.
+      Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert: certificate, key: privateKey! }).close();
     }
     if (authority) certificates(authority);
   } catch (error) {

@@ -4,6 +4,7 @@ import assert from "assert";
 import { GRPC_MESSAGE_BYTES_MAX_DEFAULT } from "../../limits.ts";
 import type { Clock } from "../../seams/clock.ts";
 import type { WorkerHandler } from "../transport.ts";
+import { TestAuthority } from "../../../tests/tools/test_authority.ts";
 import { TlsError, type TlsMaterial, TlsSource } from "./tls.ts";
 import { openTlsFiles } from "./tls_files.ts";
 import { connectWorkerOverGrpc } from "./worker_client.ts";
@@ -42,72 +43,6 @@ async function withServer(
     }, Number(server.address.split(":")[1]));
   } finally {
     await server.stop(1_000);
-  }
-}
-
-/** Makes certificates of one authority. Its files are gone when it is disposed of. */
-class TestAuthority implements AsyncDisposable {
-  readonly #directory: string;
-  readonly #name: string;
-  #serial = 0;
-
-  private constructor(directory: string, name: string) {
-    this.#directory = directory;
-    this.#name = name;
-  }
-
-  /** A new authority. */
-  static async create(name: string): Promise<TestAuthority> {
-    const authority = new TestAuthority(await Deno.makeTempDir({ prefix: "deltadb-tls-" }), name);
-    await authority.#openssl(
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
-      ...["-subj", `/CN=${name}`, "-keyout", "ca.key", "-out", "ca.pem"],
-      ...["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"],
-    );
-    return authority;
-  }
-
-  /** The authority's certificate. */
-  get certificate(): string {
-    return Deno.readTextFileSync(`${this.#directory}/ca.pem`);
-  }
-
-  /** A certificate for names like `DNS:localhost,IP:127.0.0.1`, with the authority that issued it. */
-  async issue(names: string): Promise<Required<TlsMaterial>> {
-    const at = `${this.#serial++}`;
-    await Deno.writeTextFile(`${this.#directory}/${at}.ext`, `subjectAltName=${names}\n`);
-    await this.#openssl(
-      ...[
-        "req",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-subj",
-        `/CN=${this.#name}-${at}`,
-      ],
-      ...["-keyout", `${at}.key`, "-out", `${at}.csr`],
-    );
-    await this.#openssl(
-      ...["x509", "-req", "-in", `${at}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", `${Date.now()}${at}`],
-      ...["-days", "2", "-extfile", `${at}.ext`, "-out", `${at}.pem`],
-    );
-    return {
-      certificate: await Deno.readTextFile(`${this.#directory}/${at}.pem`),
-      privateKey: await Deno.readTextFile(`${this.#directory}/${at}.key`),
-      authority: this.certificate,
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#directory, { recursive: true });
-  }
-
-  async #openssl(...args: string[]): Promise<void> {
-    const { success, stderr } = await new Deno.Command("openssl", { args, cwd: this.#directory, stdin: "null" })
-      .output();
-    if (!success) throw new Error(`openssl ${args[0]}: ${new TextDecoder().decode(stderr)}`);
   }
 }
 
@@ -197,6 +132,7 @@ Deno.test("tls: material that cannot work is refused with a reason and changes n
     [{ ...one, certificate: "no PEM" }, /cannot be used/],
     [{ ...one, privateKey: "no PEM" }, /cannot be used/],
     [{ ...one, authority: "no PEM" }, /cannot be used/],
+    [await authority.issue("IP:127.0.0.1", "secp256k1"), /cannot be used/],
   ];
   const source = new TlsSource(one);
   for (const [material, message] of bad) {
