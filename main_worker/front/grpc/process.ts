@@ -101,7 +101,7 @@ export function createProcess(parts: ProcessParts) {
       log.audit("request_refused", { address: peer, code: refusal.code, operation });
       return new Ended(refusal);
     };
-    const principal = authenticator.credential(credential);
+    const principal = authenticator.credential(credential, peer);
     if ("kind" in principal) throw refused(principal);
     const schemaId = operation === "schema_list" ? undefined : named(() => parseSchemaId(given), "invalid_schema_id");
     const forbidden = authorize(principal, PERMISSION[operation], schemaId);
