@@ -27,6 +27,7 @@ import { STATUS_OF_CODE } from "../../../shared/wire/grpc/errors.ts";
 import { allowsSchema, type Authenticator, authorize, type Principal } from "../auth.ts";
 import type { Control, Permission } from "../../control/control.ts";
 import type { EntityService } from "../entities.ts";
+import { RefusalLog } from "../rest/audit.ts";
 import { decodeCursor, encodeCursor } from "../rest/cursors.ts";
 import { Refusal } from "../rest/errors.ts";
 
@@ -78,6 +79,7 @@ class Ended extends Error {
 export function createProcess(parts: ProcessParts) {
   const { entities, control, authenticator, clock, log, documentBytesMax, answerBytesMax, metrics, countAction } =
     parts;
+  const refusals = new RefusalLog(log, clock);
 
   async function process(request: ClientRequest, credential: string, peer: string): Promise<ClientResponse> {
     const startedMs = clock.monotonic();
@@ -98,7 +100,7 @@ export function createProcess(parts: ProcessParts) {
   function admit({ operation, schemaId: given }: ClientRequest, credential: string, peer: string) {
     const refused = (refusal: Failure): Ended => {
       metrics.credentialRefused();
-      log.audit("request_refused", { address: peer, code: refusal.code, operation });
+      refusals.refused({ address: peer, code: refusal.code, operation });
       return new Ended(refusal);
     };
     const principal = authenticator.credential(credential, peer);
@@ -151,9 +153,10 @@ export function createProcess(parts: ProcessParts) {
         return await list(schema, request);
       case "schema_get": {
         const template = control.snapshot().schemas.templates.get(schema);
-        return template
+        if (template === undefined) return failed(failure("not_found", "There is no such schema"));
+        return template.text.length > 0
           ? { status: "ok", result: template.text }
-          : failed(failure("not_found", "There is no such schema"));
+          : failed(failure("invalid_schema", `The template cannot be used: ${template.invalid}`));
       }
       case "schema_put": {
         const changed = await control.putSchema(schema, documentOf(request.payload));

@@ -1,10 +1,11 @@
 import assert from "assert";
 import fc from "fast-check";
+import { REFUSALS_LOGGED_PER_S } from "../../../shared/limits.ts";
 import { recordingLogger } from "../../../shared/logging/logger.ts";
 import { failure } from "../../../shared/outcome.ts";
 import type { ClientOperation, ClientRequest, ClientResponse } from "../../../shared/wire/client_messages.ts";
 import { Authenticator } from "../auth.ts";
-import { ADMIN_KEY, countingRandom, FakeControl, FakeEntities, ManualClock } from "../rest/testing.ts";
+import { ADMIN_KEY, countingRandom, FakeControl, FakeEntities, ManualClock, schemaId } from "../rest/testing.ts";
 import { createProcess } from "./process.ts";
 
 const OPERATIONS: readonly ClientOperation[] = [
@@ -78,7 +79,11 @@ Deno.test("a refused credential is told, counted and put on record; nothing is d
     if (operation !== "schema_list") assert.equal((await call(operation, {}, made.value.secret)).status, "forbidden");
   }
   assert.equal(refused(), 3 * OPERATIONS.length - 1);
-  assert.equal(log.of("request_refused").length, refused());
+  assert.equal(
+    log.of("request_refused").length,
+    REFUSALS_LOGGED_PER_S,
+    "whoever floods the server does not flood the log",
+  );
   assert.deepEqual(log.of("request_refused")[0]!.fields, {
     address: "192.0.2.1",
     code: "unauthorized",
@@ -90,6 +95,14 @@ Deno.test("a refused credential is told, counted and put on record; nothing is d
     "UNAUTHENTICATED",
     "PERMISSION_DENIED",
   ]);
+});
+
+Deno.test("a template that was dropped in and is unusable says so", async () => {
+  const { call, control } = await world();
+  const unreadable = { hash: "1", text: new Uint8Array(0), invalid: "it is not JSON" };
+  control.publish({ schemas: { revision: 2, templates: new Map([[schemaId("unreadable"), unreadable]]) } });
+  const { status, error } = await call("schema_get", { schemaId: "unreadable" });
+  assert.deepEqual([status, error], ["invalid_schema", "The template cannot be used: it is not JSON"]);
 });
 
 Deno.test("templates: what was there, what is kept on record", async () => {

@@ -28,11 +28,14 @@ export function auditCall(
 
 /** What is told of a refused request. */
 export interface RefusedRequest {
-  readonly requestId: string;
+  /** Of REST. */
+  readonly requestId?: string;
   readonly address: string;
   readonly code: ErrorCode;
-  /** Template of the route. */
-  readonly route: string;
+  /** Template of the route; of REST. */
+  readonly route?: string;
+  /** Of gRPC. */
+  readonly operation?: string;
 }
 
 /** Writes a line about each refused request, up to a bound: whoever floods the server shall not flood the log too. */
@@ -48,7 +51,7 @@ export class RefusalLog {
     this.#clock = clock;
   }
 
-  refused({ requestId, address, code, route }: RefusedRequest): void {
+  refused({ requestId, address, code, route, operation }: RefusedRequest): void {
     const second = Math.floor(this.#clock.monotonic() / 1000);
     if (second !== this.#second) {
       this.#second = second;
@@ -60,10 +63,11 @@ export class RefusalLog {
     }
     this.#written++;
     this.#log.audit("request_refused", {
-      request_id: requestId,
+      ...(requestId === undefined ? {} : { request_id: requestId }),
       address,
       code,
-      route,
+      ...(route === undefined ? {} : { route }),
+      ...(operation === undefined ? {} : { operation }),
       ...(this.#left === 0 ? {} : { not_logged_before_count: this.#left }),
     });
     this.#left = 0;
