@@ -3,6 +3,7 @@
  */
 import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX, WORKERS_MAX } from "../../shared/limits.ts";
 import { sameSecret } from "../../shared/crypto/tokens.ts";
+import { BoundedAudit } from "../../shared/logging/bounded_audit.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import type { Partition } from "../../shared/names.ts";
 import type { Clock, Timer } from "../../shared/seams/clock.ts";
@@ -102,6 +103,7 @@ const NO_CACHE: CacheFigures = { entries: 0, bytes: 0, hits: 0, misses: 0, evict
 
 export class Registry implements MainHandler {
   readonly #parts: RegistryParts;
+  readonly #refusals: BoundedAudit;
   readonly #placement: Placement;
   readonly #members = new Map<string, Member>();
   readonly #departed = new Map<string, Departed>();
@@ -112,6 +114,7 @@ export class Registry implements MainHandler {
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
+    this.#refusals = new BoundedAudit(parts.log, parts.clock);
     this.#placement = new Placement(parts.partitions, parts.term * 2 ** 32, () => parts.clock.monotonic());
     this.#sweepDueMs = parts.clock.monotonic() + SWEEP_MS;
     this.#sweeper = parts.clock.setTimer(() => this.#sweep(), SWEEP_MS);
@@ -292,7 +295,7 @@ export class Registry implements MainHandler {
 
   #refusal(reason: "denied" | "busy", request: SubscribeRequest, peer: string, why: string): TransportError {
     this.#parts.metrics.workerJoined("refused");
-    this.#parts.log.audit("join_refused", { worker_id: request.workerId, peer, reason: why });
+    this.#refusals.audit("join_refused", { worker_id: request.workerId, peer, reason: why });
     return new TransportError(reason, `the join was refused: ${why}`);
   }
 

@@ -1,5 +1,5 @@
 /** Audit lines: who did what to the server, without what was said. */
-import { REFUSALS_LOGGED_PER_S } from "../../../shared/limits.ts";
+import { BoundedAudit } from "../../../shared/logging/bounded_audit.ts";
 import type { LogFields, Logger } from "../../../shared/logging/logger.ts";
 import type { ErrorCode } from "../../../shared/outcome.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
@@ -38,38 +38,21 @@ export interface RefusedRequest {
   readonly operation?: string;
 }
 
-/** Writes a line about each refused request, up to a bound: whoever floods the server shall not flood the log too. */
+/** Writes a line about each refused request, up to a bound. */
 export class RefusalLog {
-  readonly #log: Logger;
-  readonly #clock: Clock;
-  #second = -1;
-  #written = 0;
-  #left = 0;
+  readonly #lines: BoundedAudit;
 
   constructor(log: Logger, clock: Clock) {
-    this.#log = log;
-    this.#clock = clock;
+    this.#lines = new BoundedAudit(log, clock);
   }
 
   refused({ requestId, address, code, route, operation }: RefusedRequest): void {
-    const second = Math.floor(this.#clock.monotonic() / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#written = 0;
-    }
-    if (this.#written >= REFUSALS_LOGGED_PER_S) {
-      this.#left++;
-      return;
-    }
-    this.#written++;
-    this.#log.audit("request_refused", {
+    this.#lines.audit("request_refused", {
       ...(requestId === undefined ? {} : { request_id: requestId }),
       address,
       code,
       ...(route === undefined ? {} : { route }),
       ...(operation === undefined ? {} : { operation }),
-      ...(this.#left === 0 ? {} : { not_logged_before_count: this.#left }),
     });
-    this.#left = 0;
   }
 }
