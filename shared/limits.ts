@@ -251,6 +251,10 @@ export const TLS_POLL_MS = 10_000;
 /** How long it may take to find out whether anybody listens at an address. */
 export const GRPC_PROBE_MS = 1_000;
 
+// Listeners.
+/** A listener whose accepting failed is opened again after this. */
+export const LISTENER_RETRY_MS = 100;
+
 // Metrics.
 /** Label sets of one metric; further ones are counted under `other`. */
 export const METRIC_SERIES_MAX = 1_000;

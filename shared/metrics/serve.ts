@@ -3,6 +3,7 @@ import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, Regi
 import { type Address, formatAddress, listenHost } from "../config/values.ts";
 import { METRICS_REQUEST_MS } from "../limits.ts";
 import type { Logger } from "../logging/logger.ts";
+import { keepListening } from "../process/listener.ts";
 
 /** The figures of a registry at one moment; survives a structured clone, so that it can come from another thread. */
 export type MetricsSnapshot = readonly MetricObjectWithValues<MetricValue<string>>[];
@@ -53,17 +54,19 @@ export function serveMetrics(address: Address, metrics: () => Promise<string>, l
       clearTimeout(timer);
     }
   };
-  const server = Deno.serve({
-    hostname: listenHost(address),
-    port: address.port,
-    onListen: () => {},
-    onError: (error) => {
-      log.error("metrics_failed", { error });
-      return new Response(null, { status: 500 });
-    },
-  }, handler);
-  const { hostname, port } = server.addr as Deno.NetAddr;
-  const listening = { host: hostname, port };
+  const open = (port: number, signal: AbortSignal) =>
+    Deno.serve({
+      hostname: listenHost(address),
+      port,
+      signal,
+      onListen: () => {},
+      onError: (error) => {
+        log.error("metrics_failed", { error });
+        return new Response(null, { status: 500 });
+      },
+    }, handler);
+  const server = keepListening(address.port, open, log);
+  const listening = { host: listenHost(address), port: server.port };
   log.info("metrics_listening", { address: formatAddress(listening) });
   return { address: listening, shutdown: () => server.shutdown() };
 }

@@ -1,6 +1,7 @@
 /** The listener of the REST door: HTTP, or HTTPS whose certificate is renewed without a restart. */
 import { type Address, formatAddress, listenHost } from "../../../shared/config/values.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
+import { keepListening } from "../../../shared/process/listener.ts";
 import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
 import type { RestApp } from "./app.ts";
 
@@ -25,10 +26,11 @@ export function serveRest(
 ): RestServer {
   const handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) =>
     app.fetch(request, { remoteAddr: info.remoteAddr.hostname });
-  const listen = (port: number, certificate: TlsMaterial | undefined) =>
+  const open = (certificate: TlsMaterial | undefined) => (port: number, signal: AbortSignal) =>
     Deno.serve({
       hostname: listenHost(address),
       port,
+      signal,
       // With TLS a second listener takes over when the certificate is renewed.
       ...(certificate ? { cert: certificate.certificate!, key: certificate.privateKey! } : {}),
       reusePort: shared || certificate !== undefined,
@@ -38,14 +40,14 @@ export function serveRest(
         return new Response(null, { status: 500 });
       },
     }, handler);
-  let server = listen(address.port, tls);
-  const bound: Address = { host: address.host, port: server.addr.port };
+  let server = keepListening(address.port, open(tls), log);
+  const bound: Address = { host: address.host, port: server.port };
   log.debug("rest_listens", { address: formatAddress(bound), tls: tls !== undefined });
   return {
     address: bound,
     renew(next) {
       const before = server;
-      server = listen(bound.port, next);
+      server = keepListening(bound.port, open(next), log);
       // Long answers go on under the certificate that they began with.
       before.shutdown().catch((error) => log.warn("listener_not_closed", { error }));
     },
