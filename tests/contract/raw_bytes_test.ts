@@ -1,6 +1,7 @@
 /** The REST door of real programs under bytes that no client should send. */
 import assert from "assert";
 import { Cluster } from "../system/cluster.ts";
+import { testWith } from "../tools/needs.ts";
 import { assertNoServerError, attack, Dice, KINDS, residentMib } from "./raw_bytes.ts";
 
 const CASES = 600;
@@ -52,3 +53,36 @@ Deno.test("hundreds of slow and half-open connections do not keep others from be
   assert.equal(await cluster.get("slow", "k"), "1");
   assert.doesNotMatch(cluster.output, /request_failed|connection_failed|"level":"error"/);
 });
+
+testWith(
+  ["prlimit"],
+  "connections that never send a request end with the file descriptors, not the server",
+  async () => {
+    await using cluster = await Cluster.start();
+    await cluster.put("slow", "k", "1");
+    const { success } = await new Deno.Command("prlimit", {
+      args: ["--pid", `${cluster.main.pid}`, "--nofile=200:200"],
+    })
+      .output();
+    assert(success);
+    const port = Number(new URL(cluster.url).port);
+    const open: Deno.Conn[] = [];
+    try {
+      // Some are refused while the listener is opened again.
+      for (let i = 0; i < 600; i++) {
+        const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
+        if (connection === undefined) continue;
+        open.push(connection);
+        await connection.write(new TextEncoder().encode("GET /entity/slow?k")).catch(() => {});
+      }
+      await cluster.main.event("listener_failed");
+      await cluster.ready();
+      await cluster.put("slow", "after", "2");
+      assert.equal(await cluster.get("slow", "k"), "1");
+      assert.equal(await cluster.get("slow", "after"), "2");
+      assert.equal(cluster.main.over, false);
+    } finally {
+      for (const connection of open) connection.close();
+    }
+  },
+);

@@ -7,7 +7,7 @@
  */
 
 /** Debian's package of a program, where the name differs. */
-const PACKAGES: Readonly<Record<string, string>> = { promtool: "prometheus" };
+const PACKAGES: Readonly<Record<string, string>> = { promtool: "prometheus", prlimit: "util-linux" };
 
 /** The full path of a program on the PATH, or `undefined`. */
 export function findProgram(name: string): string | undefined {
