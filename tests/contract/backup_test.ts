@@ -1,5 +1,6 @@
 /** Backups of real programs: taken under load and while a worker dies, into a bucket and back into a directory. */
 import assert from "assert";
+import { BucketUnderTest } from "../s3/bucket_under_test.ts";
 import { S3Emulator } from "../s3/emulator.ts";
 import { Cluster } from "../system/cluster.ts";
 import { type Acknowledged, assertHolds, Load } from "./load.ts";
@@ -87,13 +88,8 @@ Deno.test("a backup under load moves a directory to a bucket and back, byte for 
 
     await t.step("into a bucket, and from the bucket", async () => {
       await using emulator = await S3Emulator.start();
-      const flags = [`-s3-endpoint=${emulator.endpoint}`, "-s3-access-key=x", "-s3-secret-key=y"];
-      await using cluster = await Cluster.start({
-        root: `${temporary}/bucket`,
-        masterKey,
-        mainFlags: flags,
-        workerFlags: flags,
-      });
+      const store = new BucketUnderTest(emulator.endpoint);
+      await using cluster = await Cluster.start({ root: `${temporary}/bucket`, masterKey, store });
       const last = (await restoreInto(cluster, quiet)).at(-1)!;
       assert.equal(last.status, "done", JSON.stringify(last));
       assert.deepEqual([last.templates, last.api_keys], [1, 1]);

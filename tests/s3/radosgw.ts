@@ -130,6 +130,12 @@ export class Radosgw {
     ]);
   }
 
+  /** Makes the gateway refuse an account's keys, or take them again. */
+  async suspend(id: string, suspended: boolean): Promise<void> {
+    const command = suspended ? "suspend" : "enable";
+    await run("radosgw-admin", ["-c", this.#config, "-n", "client.rgw", "user", command, `--uid=${id}`]);
+  }
+
   /** Starts the gateway itself, at first and after {@linkcode stopGateway}. */
   async startGateway(): Promise<void> {
     this.#gateway = spawn("radosgw", ["-c", this.#config, "-n", "client.rgw", "-f"]);

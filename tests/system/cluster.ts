@@ -1,6 +1,7 @@
 /** Real processes for tests: the two programs as a user starts them from source, on free ports and a directory of their own. */
 import assert from "assert";
 import { fileURLToPath } from "node:url";
+import { type ClusterStore, DirectoryStore } from "./stores.ts";
 
 /** The repository. */
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -101,8 +102,10 @@ export interface Member {
 export interface ClusterOptions {
   /** Processing workers. Default: 1. */
   readonly workers?: number;
-  /** Store root. Default: a new temporary directory. */
+  /** Directory of everything that the cluster keeps. Default: a new temporary one. */
   readonly root?: string;
+  /** Default: a directory below `root`. */
+  readonly store?: ClusterStore;
   /** More flags of each program. */
   readonly mainFlags?: readonly string[];
   readonly workerFlags?: readonly string[];
@@ -113,6 +116,7 @@ export interface ClusterOptions {
 
 export class Cluster {
   readonly root: string;
+  readonly store: ClusterStore;
   readonly masterKey: string;
   readonly options: ClusterOptions;
   main!: Program;
@@ -125,6 +129,7 @@ export class Cluster {
   private constructor(options: ClusterOptions) {
     this.options = options;
     this.root = options.root ?? Deno.makeTempDirSync({ prefix: "deltadb-test-" });
+    this.store = options.store ?? new DirectoryStore(`${this.root}/db`);
     this.masterKey = options.masterKey ?? crypto.getRandomValues(new Uint8Array(32)).toHex();
   }
 
@@ -148,7 +153,7 @@ export class Cluster {
     this.main = new Program("main-worker", "main_worker/main.ts", [
       `-rest-addr=127.0.0.1:${this.#restPort}`,
       `-grpc-addr=127.0.0.1:${this.#grpcPort}`,
-      ...(mainFlags.some((flag) => flag.startsWith("-s3-endpoint")) ? [] : [`-shared-fs=${this.root}/db`]),
+      ...this.store.flags,
       ...mainFlags,
     ], { MASTER_KEY: this.masterKey, ...(adminKey === null ? {} : { ADMIN_KEY: adminKey }) });
     const { rest_addr, grpc_addr } = await this.main.event("started");
@@ -176,7 +181,7 @@ export class Cluster {
       `-worker-id=${id}`,
       `-main-addr=${this.grpc}`,
       "-grpc-addr=127.0.0.1:0",
-      ...(workerFlags.some((flag) => flag.startsWith("-s3-endpoint")) ? [] : [`-shared-fs=${this.root}/db`]),
+      ...this.store.flags,
       ...workerFlags,
       ...flags,
     ]);

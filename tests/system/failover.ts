@@ -1,10 +1,12 @@
 /** A cluster of real processes under load, with incidents for as long as is asked, and the verdict on what its clients were told. */
 import { SeededRandom } from "../../shared/storage/faults/seeded_random.ts";
-import { Cluster } from "./cluster.ts";
+import { Cluster, type ClusterOptions } from "./cluster.ts";
 import { Load, type LoadSummary } from "./load.ts";
 import { type Aftermath, type Incident, Nemesis } from "./nemesis.ts";
 
 export interface FailoverOptions {
+  /** How the cluster is started, beside its workers. Default: on a directory. */
+  readonly cluster?: ClusterOptions;
   readonly workers: number;
   readonly clients: number;
   readonly keys: number;
@@ -26,7 +28,7 @@ const CALM_MS_MAX = 1_500;
 
 export async function runFailover(options: FailoverOptions): Promise<FailoverResult> {
   const random = seeded(options.seed);
-  await using cluster = await Cluster.start({ workers: options.workers });
+  await using cluster = await Cluster.start({ ...options.cluster, workers: options.workers });
   const load = new Load(() => ({ url: cluster.url }), {
     clients: options.clients,
     keys: options.keys,
