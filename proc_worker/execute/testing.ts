@@ -96,11 +96,21 @@ export const nameOf = (key: string): EntityName => entityName(SCHEMA, parseEntit
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 export const text = (document: Uint8Array): string => new TextDecoder().decode(document);
 
-/** An executor that serves partition 0 under epoch 1. */
-export async function executing(options: { cacheEntries?: number; documentBytesMax?: number } = {}) {
+interface ExecutingOptions {
+  readonly cacheEntries?: number;
+  readonly documentBytesMax?: number;
+}
+
+/** An executor on entities in memory that serves partition 0 under epoch 1. */
+export async function executing(options: ExecutingOptions = {}) {
+  const entities = new MemoryEntities();
+  return { ...await executingOn(entities, options), entities };
+}
+
+/** An executor on these entities that serves partition 0 under epoch 1. */
+export async function executingOn(entities: Entities, options: ExecutingOptions = {}) {
   const clock = new ManualClock();
   const log = recordingLogger();
-  const entities = new MemoryEntities();
   const cache = new DocumentCache({ entriesMax: options.cacheEntries ?? 16, bytesMax: 1 << 20, ttlMs: 0 }, () => 0);
   const ownership = new Ownership(entities, clock, log, {
     changed() {},
@@ -163,7 +173,6 @@ export async function executing(options: { cacheEntries?: number; documentBytesM
   return {
     clock,
     log,
-    entities,
     cache,
     ownership,
     schemas,

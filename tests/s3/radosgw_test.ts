@@ -10,6 +10,7 @@ import { type EntityName, splitEntityName } from "../../shared/names.ts";
 import { type Clock, systemClock } from "../../shared/seams/clock.ts";
 import { randomHex, systemRandom } from "../../shared/seams/random.ts";
 import type { BucketEntities } from "../../shared/storage/bucket/entities.ts";
+import { bytes, executingOn, text } from "../../proc_worker/execute/testing.ts";
 import { envelopeKey, metaKey } from "../../shared/storage/bucket/layout.ts";
 import type { ObjectClient } from "../../shared/storage/bucket/object_client.ts";
 import { openS3Client } from "../../shared/storage/bucket/s3_client.ts";
@@ -241,6 +242,41 @@ if (missing !== undefined) {
         const winners = outcomes.flatMap((outcome, index) => outcome.kind === "committed" ? [index] : []);
         assert.equal(winners.length, 1);
         assert.deepEqual((await one.read(at.partition, at.name))?.envelope, envelopes[winners[0]!]);
+      }
+    });
+  });
+
+  Deno.test("radosgw: two rogue owners, each with its cache: what was acknowledged is in the document, and each creator knows", async () => {
+    await onStore(async (one, _client, store) => {
+      const owners = [await executingOn(one), await executingOn(await entitiesOf(store))];
+      const opId = () => randomHex(systemRandom, 16);
+      const acknowledged: string[] = [];
+      await Promise.all(owners.map(async (owner, index) => {
+        await owner.put("shared", "{}", { opId: opId(), ifNoneMatch: ["*"] });
+        for (let round = 0; round < 40; round++) {
+          const field = `${index}.${round}`;
+          const result = await owner.run(
+            owner.op("patch", "shared", { opId: opId(), payload: bytes(`{"${field}":1}`) }),
+          );
+          if (result.kind === "stored") acknowledged.push(field);
+        }
+      }));
+      const last = await (await executingOn(one)).get("shared");
+      assert.ok(last.kind === "found");
+      const document = JSON.parse(text(last.document));
+      assert.ok(acknowledged.length >= 40, `${acknowledged.length} patches were acknowledged`);
+      assert.deepEqual(acknowledged.filter((field) => !(field in document)), []);
+
+      for (let round = 0; round < 20; round++) {
+        const results = await Promise.all(
+          owners.map((owner, index) => owner.put(`new-${round}`, `${index}`, { opId: opId(), ifNoneMatch: ["*"] })),
+        );
+        const winner = results.findIndex(({ kind }) => kind === "stored");
+        const [won, lost] = [results[winner], results[1 - winner]];
+        assert.ok(won?.kind === "stored" && lost?.kind === "failed", JSON.stringify(results));
+        assert.deepEqual([lost.code, lost.current?.etag], ["version_mismatch", won.meta.etag]);
+        const found = await owners[1 - winner]!.get(`new-${round}`);
+        assert.equal(found.kind === "found" && text(found.document), `${winner}`);
       }
     });
   });
