@@ -73,7 +73,9 @@ export const VERIFIED_TOKENS_MAX = 10_000;
 // Dispatch (main worker to processing workers).
 export const BATCH_OPERATIONS_MAX = 128;
 export const BATCH_BYTES_MAX = 1 * MIB;
-export const BATCHES_IN_FLIGHT_MAX = 2;
+/** Where some batches are under way, fewer operations than these wait for one to come back. */
+export const BATCH_OPERATIONS_MIN = 16;
+export const BATCHES_IN_FLIGHT_MAX = 4;
 export const QUEUE_OPERATIONS_MAX = 10_000;
 export const QUEUE_BYTES_MAX = 64 * MIB;
 /** Writes with an unknown outcome that the main worker remembers; beyond it, whole partitions count as unresolved. */

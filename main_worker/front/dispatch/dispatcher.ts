@@ -1,10 +1,11 @@
 /**
- * Brings operations to the workers that own their partitions, in batches: at most two under way per worker, everything that
- * waits meanwhile goes with the next. Retries within the deadline when a partition moves or a worker dies; `op_id` makes that safe.
+ * Brings operations to the workers that own their partitions, in batches: a few under way per worker, and what waits meanwhile
+ * goes with the next. Retries within the deadline when a partition moves or a worker dies; `op_id` makes that safe.
  */
 import {
   BATCH_BYTES_MAX,
   BATCH_OPERATIONS_MAX,
+  BATCH_OPERATIONS_MIN,
   BATCHES_IN_FLIGHT_MAX,
   QUEUE_BYTES_MAX,
   QUEUE_OPERATIONS_MAX,
@@ -91,11 +92,16 @@ interface Line {
   queueBytes: number;
   pumping: boolean;
   readonly inFlight: Map<number, Batch>;
+  inFlightOperations: number;
   /** Templates that the worker has been sent. */
   readonly templates: Set<string>;
   closed: boolean;
 }
 
+/** So many batches may be under way whatever they hold; beyond that they must be worth their own cost. */
+const BATCHES_OF_ANY_SIZE = 2;
+/** What a line has to do is parted into so many batches, if they are not too small then. */
+const BATCHES_SHARE = 3;
 /** Parked operations are routed anew at least this often. */
 const REROUTE_MS = 50;
 const SWEEP_MS = 100;
@@ -266,6 +272,7 @@ export class Dispatcher {
       queueBytes: 0,
       pumping: false,
       inFlight: new Map(),
+      inFlightOperations: 0,
       templates: new Set(),
       closed: false,
     };
@@ -327,17 +334,29 @@ export class Dispatcher {
 
   #pump(line: Line): void {
     while (!line.closed && line.inFlight.size < BATCHES_IN_FLIGHT_MAX) {
-      const load = this.#take(line);
+      const fill = this.#fill(line);
+      if (line.inFlight.size >= BATCHES_OF_ANY_SIZE && line.queue.length < fill) return;
+      const load = this.#take(line, fill);
       if (load.members.length === 0 && load.schemas.size === 0) return;
       this.#send(line, load);
     }
   }
 
   /**
+   * Operations that a batch should have: a share of all that this line has to do, so that the main worker, the worker and its
+   * disk each have one to work on. Otherwise clients that were answered together come back together and go together: one batch
+   * holds them all, and each of the three waits for the other two.
+   */
+  #fill(line: Line): number {
+    const share = Math.ceil((line.queue.length + line.inFlightOperations) / BATCHES_SHARE);
+    return Math.min(Math.max(share, BATCH_OPERATIONS_MIN), BATCH_OPERATIONS_MAX);
+  }
+
+  /**
    * The next batch: operations in the order in which they came, and the templates that they need and the worker lacks. Both
    * count, so that a batch fits into a message; a template that doesn't fit beside its operation goes ahead alone.
    */
-  #take(line: Line): Load {
+  #take(line: Line, operationsMax: number): Load {
     const members: Pending[] = [];
     const schemas = new Map<string, Uint8Array>();
     let bytes = 0;
@@ -346,7 +365,7 @@ export class Dispatcher {
       if (!pending.settled) {
         const template = this.#missing(line, pending, schemas);
         const templateBytes = template?.text.byteLength ?? 0;
-        const fits = members.length < BATCH_OPERATIONS_MAX && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
+        const fits = members.length < operationsMax && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
         if (!fits && members.length > 0) break;
         if (template !== undefined) schemas.set(template.hash, template.text);
         if (!fits && template !== undefined) break;
@@ -371,6 +390,7 @@ export class Dispatcher {
     const { clock } = this.#parts;
     const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members };
     line.inFlight.set(batch.seq, batch);
+    line.inFlightOperations += members.length;
     if (line.templates.size + schemas.size > TEMPLATES_KNOWN_MAX) line.templates.clear();
     for (const hash of schemas.keys()) line.templates.add(hash);
     let deadlineMs = members.length === 0 ? TEMPLATE_DEADLINE_MS : 0;
@@ -404,6 +424,7 @@ export class Dispatcher {
 
   #answered(line: Line, batch: Batch, results: readonly OperationResult[]): void {
     if (!line.inFlight.delete(batch.seq)) return;
+    line.inFlightOperations -= batch.members.length;
     results.forEach((result, i) => {
       const pending = batch.members[i]!;
       if (result.kind === "retry") {
@@ -431,6 +452,7 @@ export class Dispatcher {
   /** A batch got no good answer: its operations are tried again, those that must not wait any longer are given up. */
   #lost(line: Line, batch: Batch, reason: TransportError["reason"], error?: unknown): void {
     if (!line.inFlight.delete(batch.seq)) return;
+    line.inFlightOperations -= batch.members.length;
     const { clock, control, log, metrics } = this.#parts;
     metrics.retry(reason);
     if (!line.closed) {

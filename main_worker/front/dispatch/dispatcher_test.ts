@@ -2,6 +2,8 @@ import assert from "assert";
 import {
   BATCH_BYTES_MAX,
   BATCH_OPERATIONS_MAX,
+  BATCH_OPERATIONS_MIN,
+  BATCHES_IN_FLIGHT_MAX,
   QUEUE_BYTES_MAX,
   QUEUE_OPERATIONS_MAX,
   REQUEST_DEADLINE_MS,
@@ -24,7 +26,7 @@ const retry = (reason: "not_owner" | "schema_unknown" | "response_full"): Operat
 });
 const code = ({ outcome }: Answer) => outcome.kind === "failed" ? outcome.code : outcome.kind;
 
-Deno.test("dispatcher: what comes while two batches are under way goes together with the next", async () => {
+Deno.test("dispatcher: what comes while two batches are under way goes in batches of a fair size", async () => {
   using d = dispatching(routes(1, "a"));
   const answers = [d.get("k0")];
   await settled();
@@ -32,12 +34,16 @@ Deno.test("dispatcher: what comes while two batches are under way goes together 
   await settled();
   for (let n = 2; n < 40; n++) answers.push(d.get(`k${n}`));
   await settled();
-  assert.deepEqual(d.workers.batches.map(({ request }) => request.operations.length), [1, 1]);
+  const sizes = () => d.workers.batches.map(({ request }) => request.operations.length);
+  assert.deepEqual(sizes(), [1, 1, BATCH_OPERATIONS_MIN, BATCH_OPERATIONS_MIN]);
+  d.workers.next().answer(found(1));
   d.workers.next().answer(found(1));
   await settled();
-  assert.deepEqual(d.workers.batches.map(({ request }) => request.operations.length), [1, 38]);
+  assert.deepEqual(sizes(), [BATCH_OPERATIONS_MIN, BATCH_OPERATIONS_MIN], "6 are not worth a third batch");
   d.workers.next().answer(found(1));
-  d.workers.next().answer(found(1));
+  await settled();
+  assert.deepEqual(sizes(), [BATCH_OPERATIONS_MIN, 6]);
+  for (const sent of d.workers.batches) sent.answer(found(1));
   assert((await Promise.all(answers)).every((answer) => code(answer) === "found"));
 });
 
@@ -47,12 +53,12 @@ Deno.test("dispatcher: a batch is bounded in operations and bytes, and what is l
   await settled();
   d.workers.batches.splice(0).forEach((sent) => sent.answer(found(1)));
   await settled();
-  for (let n = 0; n < 300; n++) answers.push(d.get(`k${n}`));
+  for (let n = 0; n < 10 * BATCH_OPERATIONS_MAX; n++) answers.push(d.get(`k${n}`));
   await settled();
-  assert.deepEqual(d.workers.batches.map(({ request }) => request.operations.length), [
-    BATCH_OPERATIONS_MAX,
-    BATCH_OPERATIONS_MAX,
-  ]);
+  assert.deepEqual(
+    d.workers.batches.map(({ request }) => request.operations.length),
+    Array(BATCHES_IN_FLIGHT_MAX).fill(BATCH_OPERATIONS_MAX),
+  );
   const sizes = [300, 300, 300, 300, 2_000, 10];
   sizes.forEach((kib, n) => answers.push(d.put(`b${n}`, { payload: new Uint8Array(kib * KIB) })));
   await settled();
