@@ -9,15 +9,9 @@ import { RefusalLog } from "./audit.ts";
 import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
-import type { EntityDeps, RestDeps, Route } from "./route.ts";
+import type { ConnectionInfo, EntityDeps, RestDeps, Route } from "./route.ts";
 import { createEntityRoutes, createRoutes } from "./routes.ts";
 import { uiResponse } from "./ui.ts";
-
-/** What the server knows of a connection. */
-export interface ConnectionInfo {
-  /** The client's host, without a port. */
-  readonly remoteAddr: string;
-}
 
 /** The door. */
 export interface RestApp {
@@ -116,15 +110,14 @@ function createApp(
 
   function respond(prepared: Prepared, request: Request, passing: Passing): Response | Promise<Response> {
     const { route, indexes, hasSchemaId } = prepared;
-    const { requestId, isHead, target: { path, query } } = passing;
-    const remoteAddr = passing.info.remoteAddr;
+    const { info, requestId, isHead, target: { path, query } } = passing;
     const refused = (refusal: Failure): Response => {
       metrics.credentialRefused();
-      refusals.refused({ requestId, address: remoteAddr, code: refusal.code, route: route.path });
+      refusals.refused({ requestId, address: info.remoteAddr.hostname, code: refusal.code, route: route.path });
       return failed(passing, refusal);
     };
 
-    const principal = admit(route, request, remoteAddr);
+    const principal = admit(route, request, info.remoteAddr.hostname);
     if (principal !== undefined && "kind" in principal) return refused(principal);
     const segments = indexes.length === 0 ? NO_SEGMENTS : pick(path, indexes);
     let schemaId: SchemaId | undefined;
@@ -133,7 +126,7 @@ function createApp(
       const forbidden = authorize(principal, route.access.permission, schemaId);
       if (forbidden !== undefined) return refused(forbidden);
     }
-    return route.handle({ request, requestId, isHead, remoteAddr, query, segments, principal, schemaId });
+    return route.handle({ request, info, requestId, isHead, query, segments, principal, schemaId });
   }
 
   /** The answer to what was thrown. */
@@ -146,8 +139,8 @@ function createApp(
   function finish(prepared: Prepared, passing: Passing, response: Response): Response {
     const { route: { operation } } = prepared;
     const name = typeof operation === "string" ? operation : operation(passing.target);
-    statistics.record(name, response.status, passing.startedMs);
-    metrics.request(name, response.status, (clock.monotonic() - passing.startedMs) / 1000);
+    const tookMs = statistics.record(name, response.status, passing.startedMs);
+    metrics.request(name, response.status, tookMs / 1000);
     return response;
   }
 
@@ -243,8 +236,18 @@ function prepare(route: Route): Prepared {
 }
 
 function pick(path: string, indexes: readonly number[]): readonly string[] {
-  const segments = path.split("/");
-  return indexes.map((index) => segments[index] ?? "");
+  return indexes.map((index) => segmentAt(path, index));
+}
+
+/** What stands behind the `index`-th slash of a path, up to the next one. */
+function segmentAt(path: string, index: number): string {
+  let start = 0;
+  for (let slash = 0; slash < index; slash++) {
+    start = path.indexOf("/", start) + 1;
+    if (start === 0) return "";
+  }
+  const end = path.indexOf("/", start);
+  return end < 0 ? path.slice(start) : path.slice(start, end);
 }
 
 /** The methods of a path, and the value of `Allow` that names them. */

@@ -17,7 +17,7 @@ export function auditCall(
   deps.countAction(action, result);
   deps.log.audit(action, {
     request_id: call.requestId,
-    address: call.remoteAddr,
+    address: call.info.remoteAddr.hostname,
     client_id: principal?.clientId ?? null,
     source: principal?.source ?? null,
     ...(principal?.apiKeyId === undefined ? {} : { api_key_id: principal.apiKeyId }),

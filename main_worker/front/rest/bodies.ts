@@ -2,6 +2,7 @@
 import { concatBytes } from "../../../shared/bytes.ts";
 import { REQUEST_BODY_TIMEOUT_MS } from "../../../shared/limits.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
+import { deadlinesOf } from "./deadlines.ts";
 import { Refusal, refuse } from "./errors.ts";
 
 /** Refuses a body in a coding that nothing here undoes. @throws {Refusal} `unsupported_media_type` */
@@ -33,35 +34,62 @@ export async function readBody(
   refuseEncoded(request);
   const declared = request.headers.get("content-length");
   if (declared !== null && Number(declared) > bytesMax) throw tooLarge(bytesMax);
-  if (request.body === null) return new Uint8Array(0);
-
-  const reader = request.body.getReader();
-  let isLate = false;
-  const timer = clock.setTimer(() => {
-    isLate = true;
-    // A read that waits ends with this.
-    reader.cancel().catch(() => {});
-  }, timeoutMs);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  let isWhole = false;
+  const deadlines = deadlinesOf(clock, timeoutMs);
+  const body = Promise.withResolvers<Uint8Array>();
+  const deadline = deadlines.begin(timeoutMs, () => {
+    body.reject(refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`));
+  });
+  const reader = declared !== null && WHOLE_NUMBER.test(declared)
+    ? readDeclared(request, bytesMax, body.resolve, body.reject)
+    : readPieces(request, bytesMax, body.resolve, body.reject);
   try {
+    return await body.promise;
+  } catch (error) {
+    // A read that waits ends with this.
+    reader?.cancel().catch(() => {});
+    throw error instanceof Refusal ? error : refuse("bad_request", "the body broke off");
+  } finally {
+    deadlines.end(deadline);
+  }
+}
+
+const WHOLE_NUMBER = /^\d+$/;
+
+/** Reads a body that is as long as was declared, which the server has seen to: in one piece, without a stream around it. */
+function readDeclared(
+  request: Request,
+  bytesMax: number,
+  resolve: (body: Uint8Array) => void,
+  reject: (error: unknown) => void,
+): undefined {
+  request.bytes().then((body) => body.length > bytesMax ? reject(tooLarge(bytesMax)) : resolve(body), reject);
+}
+
+/** Reads a body of unknown length, and answers the reader to give it up by. */
+function readPieces(
+  request: Request,
+  bytesMax: number,
+  resolve: (body: Uint8Array) => void,
+  reject: (error: unknown) => void,
+): ReadableStreamDefaultReader<Uint8Array> | undefined {
+  if (request.body === null) {
+    resolve(new Uint8Array(0));
+    return;
+  }
+  const reader = request.body.getReader();
+  const read = async () => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
     for (;;) {
       const { done, value } = await reader.read();
-      if (isLate) throw refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`);
-      if (done) break;
+      if (done) return chunks.length === 1 ? chunks[0]! : concatBytes(chunks, size);
       size += value.length;
       if (size > bytesMax) throw tooLarge(bytesMax);
       chunks.push(value);
     }
-    isWhole = true;
-  } catch (error) {
-    throw error instanceof Refusal ? error : refuse("bad_request", "the body broke off");
-  } finally {
-    clock.clearTimer(timer);
-    if (!isWhole) reader.cancel().catch(() => {});
-  }
-  return chunks.length === 1 ? chunks[0]! : concatBytes(chunks, size);
+  };
+  read().then(resolve, reject);
+  return reader;
 }
 
 /**

@@ -19,7 +19,7 @@ import {
 import { type KeyDetail, quoteEtag, Refusal, refuse, STATUS_OF } from "./errors.ts";
 import { changeConditions, isConditional, putConditions, readConditions } from "./etags.ts";
 import { queryFlag, queryKey, requiredKey } from "./query.ts";
-import { failed, json, reply } from "./reply.ts";
+import { failed, httpDate, json, reply } from "./reply.ts";
 import { type Call, type EntityDeps, READ, type Route, schemaIdOfCall, WRITE } from "./route.ts";
 
 const MERGE_PATCH = "application/merge-patch+json";
@@ -29,13 +29,13 @@ function unexpected(outcome: Outcome): Error {
   return new Error(`the outcome ${outcome.kind} does not belong to this operation`);
 }
 
-/** Header fields of an answer about one version. */
-function metaHeaders(meta: EntityMeta): [string, string][] {
-  return [
-    ["etag", quoteEtag(meta)],
-    ["x-entity-version", String(meta.version)],
-    ["last-modified", new Date(meta.writtenAtMs).toUTCString()],
-  ];
+/** An answer with the header fields that are about one version. */
+function aboutVersion(response: Response, meta: EntityMeta): Response {
+  const { headers } = response;
+  headers.append("etag", quoteEtag(meta));
+  headers.append("x-entity-version", String(meta.version));
+  headers.append("last-modified", httpDate(meta.writtenAtMs));
+  return response;
 }
 
 /** The answer to a read. */
@@ -46,15 +46,15 @@ export function answerRead(call: Call, outcome: Outcome, conditions: Conditions)
     return failed(call, failure("version_mismatch", "The entity has another version", { current: outcome.meta }));
   }
   return outcome.kind === "found"
-    ? reply(call, 200, outcome.document, "application/json", metaHeaders(outcome.meta))
-    : reply(call, 304, null, undefined, metaHeaders(outcome.meta));
+    ? aboutVersion(reply(call, 200, outcome.document, "application/json"), outcome.meta)
+    : aboutVersion(reply(call, 304, null, undefined), outcome.meta);
 }
 
 /** The answer to a write of one entity. `body`: what is said of its version. */
 function answerStored(call: Call, outcome: Outcome, body: (version: number) => string): Response {
   if (outcome.kind === "failed") return failed(call, outcome);
   if (outcome.kind !== "stored") throw unexpected(outcome);
-  return reply(call, 200, body(outcome.meta.version), "application/json", metaHeaders(outcome.meta));
+  return aboutVersion(reply(call, 200, body(outcome.meta.version), "application/json"), outcome.meta);
 }
 
 /** The answer to a write of many of which some may have failed. */

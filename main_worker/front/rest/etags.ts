@@ -59,9 +59,9 @@ function weak(tag: Tag): string {
 
 const NONE: Conditions = {};
 
-/** Whether a request has any condition that a write honours or must refuse. */
+/** Whether a request has any condition that a write honours or must refuse. (`Headers.has` reads all fields, `get` only one.) */
 export function isConditional(headers: Headers): boolean {
-  return headers.has("if-match") || headers.has("if-none-match");
+  return headers.get("if-match") !== null || headers.get("if-none-match") !== null;
 }
 
 /** Conditions of a GET: `If-Match`, and `If-None-Match` with any tags. */
@@ -94,7 +94,7 @@ export function putConditions(headers: Headers): Conditions {
 /** Conditions of a PATCH or DELETE: `If-Match` only. */
 export function changeConditions(method: string, headers: Headers): Conditions {
   refuseDate(headers);
-  if (headers.has("if-none-match")) {
+  if (headers.get("if-none-match") !== null) {
     throw refuse("bad_request", `If-None-Match has no meaning for ${method}; there is If-Match`);
   }
   const ifMatch = headers.get("if-match");
@@ -108,7 +108,7 @@ function matchList(value: string): readonly string[] {
 
 /** A date has whole seconds, in which many writes can fall: whoever relies on it would not be protected. */
 function refuseDate(headers: Headers): void {
-  if (headers.has("if-unmodified-since")) {
+  if (headers.get("if-unmodified-since") !== null) {
     throw refuse("bad_request", "If-Unmodified-Since is too coarse to protect a write; use If-Match");
   }
 }

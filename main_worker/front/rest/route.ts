@@ -58,11 +58,17 @@ export type EntityDeps =
   >
   & { readonly control: Pick<Control, "subscribe">; readonly statistics: StatisticsSink };
 
+/** What the server knows of a connection. */
+export interface ConnectionInfo {
+  /** The client's host, without a port. Looked up when it is asked for. */
+  readonly remoteAddr: { readonly hostname: string };
+}
+
 /** One request on its way to its handler. */
 export interface Call extends Answering {
   readonly request: Request;
-  /** Host that the connection came from, without a port. */
-  readonly remoteAddr: string;
+  /** Where the connection came from. */
+  readonly info: ConnectionInfo;
   /** Not decoded, without the question mark. */
   readonly query: string;
   /** Path segments that stand for a parameter, not decoded, in the order of the template. */

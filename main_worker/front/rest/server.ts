@@ -24,8 +24,7 @@ export function serveRest(
   /** Other threads listen at the same address. */
   shared = false,
 ): RestServer {
-  const handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) =>
-    app.fetch(request, { remoteAddr: info.remoteAddr.hostname });
+  const handler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => app.fetch(request, info);
   const open = (certificate: TlsMaterial | undefined) => (port: number, signal: AbortSignal) =>
     Deno.serve({
       hostname: listenHost(address),

@@ -42,7 +42,7 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
     metrics.sessionIssued();
     log.audit("login", {
       request_id: call.requestId,
-      address: call.remoteAddr,
+      address: call.info.remoteAddr.hostname,
       client_id: clientId,
       source: principal.source,
       ...(principal.apiKeyId === undefined ? {} : { api_key_id: principal.apiKeyId }),
@@ -56,7 +56,7 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
   }
 
   async function login(call: Call): Promise<Response> {
-    const waitS = control.loginBlocked(call.remoteAddr);
+    const waitS = control.loginBlocked(call.info.remoteAddr.hostname);
     if (waitS > 0) {
       metrics.credentialRefused();
       return failed(call, tooMany(waitS));
@@ -77,9 +77,13 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
     const principal = authenticator.credential(key);
     // A session is not a key: a chain of sessions would outlive the time that each was given.
     if (!("kind" in principal) && !principal.session) return issue(call, principal, principal.expiresAtMs);
-    const waitS = control.loginFailed(call.remoteAddr);
+    const waitS = control.loginFailed(call.info.remoteAddr.hostname);
     metrics.credentialRefused();
-    log.audit("login_refused", { request_id: call.requestId, address: call.remoteAddr, blocked_seconds: waitS });
+    log.audit("login_refused", {
+      request_id: call.requestId,
+      address: call.info.remoteAddr.hostname,
+      blocked_seconds: waitS,
+    });
     return failed(call, failure("unauthorized", "The key is not valid, has expired or was revoked"));
   }
 

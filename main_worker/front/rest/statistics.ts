@@ -59,7 +59,8 @@ class OperationWindow {
 /** What requests and watches are counted by where they are answered. */
 export interface StatisticsSink {
   begin(): number;
-  record(operation: OperationName, status: number, startedMs: number): void;
+  /** Answers how many milliseconds it took. */
+  record(operation: OperationName, status: number, startedMs: number): number;
   watchOpened(): void;
   watchClosed(): void;
   readonly active: number;
@@ -93,13 +94,15 @@ export class StatisticsRecorder implements StatisticsSink {
     return this.#clock.monotonic();
   }
 
-  record(operation: OperationName, status: number, startedMs: number): void {
+  record(operation: OperationName, status: number, startedMs: number): number {
     this.#active--;
     let counted = this.#counted.get(operation);
     if (counted === undefined) this.#counted.set(operation, counted = { errors: 0, steps: new Map() });
-    const step = stepOf(this.#clock.monotonic() - startedMs);
+    const tookMs = this.#clock.monotonic() - startedMs;
+    const step = stepOf(tookMs);
     counted.steps.set(step, (counted.steps.get(step) ?? 0) + 1);
     if (status >= 500) counted.errors++;
+    return tookMs;
   }
 
   watchOpened(): void {
@@ -155,13 +158,14 @@ export class RequestStatistics implements StatisticsSink {
   }
 
   /** A request that began at `startedMs` was answered with `status`. */
-  record(operation: OperationName, status: number, startedMs: number): void {
+  record(operation: OperationName, status: number, startedMs: number): number {
     const nowMs = this.#clock.monotonic();
     this.#active--;
     let window = this.#windows.get(operation);
     if (window === undefined) this.#windows.set(operation, window = new OperationWindow());
     const bucket = this.#advance(nowMs);
     window.add(bucket % STATISTICS_BUCKETS, stepOf(nowMs - startedMs), 1, status >= 500 ? 1 : 0);
+    return nowMs - startedMs;
   }
 
   /** Adds what a front thread has counted. `from` tells the threads apart. */

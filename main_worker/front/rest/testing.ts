@@ -601,7 +601,7 @@ export async function createHarness(
         ...(key === null ? {} : { authorization: `Bearer ${key}` }),
         ...headers,
       }, body);
-      const response = await app.fetch(request.request, { remoteAddr: from });
+      const response = await app.fetch(request.request, { remoteAddr: { hostname: from } });
       await description.check(method, path, response);
       return response;
     },

@@ -89,7 +89,7 @@ class FrontThread {
       stopping: this.#stopping.signal,
     }, {
       listings: options.listing === "owners",
-      elsewhere: (request, info) => this.#forward(request, info.remoteAddr),
+      elsewhere: (request, info) => this.#forward(request, info.remoteAddr.hostname),
     });
     this.#server = serveRest(app, options.address, options.tls, this.#log, true);
     this.#tell({ kind: "started", address: this.#server.address });

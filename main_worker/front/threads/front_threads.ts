@@ -180,7 +180,7 @@ class FrontThread {
       headers: forwarded.headers.map(([name, value]): [string, string] => [name, value]),
       body: forwarded.body as ReadableStream<Uint8Array<ArrayBuffer>> | null,
     });
-    const response = await this.#parts.app.fetch(request, { remoteAddr: forwarded.remoteAddr });
+    const response = await this.#parts.app.fetch(request, { remoteAddr: { hostname: forwarded.remoteAddr } });
     const { status, headers, body } = response;
     this.tell(
       { kind: "response", id, response: { status, headers: [...headers], body } },

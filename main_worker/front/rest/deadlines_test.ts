@@ -1,0 +1,31 @@
+import assert from "assert";
+import { ManualClock } from "../../../shared/seams/manual_clock.ts";
+import { deadlinesOf } from "./deadlines.ts";
+
+Deno.test("deadlines: each that is not ended expires in its time, with one timer for all", async () => {
+  const clock = new ManualClock();
+  const deadlines = deadlinesOf(clock, 1_000);
+  assert.equal(deadlinesOf(clock, 1_000), deadlines);
+  assert.notEqual(deadlinesOf(clock, 2_000), deadlines);
+  const expired: string[] = [];
+  const begin = (name: string) => deadlines.begin(1_000, () => expired.push(name));
+  const a = begin("a");
+  await clock.advance(300);
+  begin("b");
+  await clock.advance(300);
+  const c = begin("c");
+  assert.equal(clock.timers, 1);
+  deadlines.end(a);
+  await clock.advance(699);
+  assert.deepEqual(expired, []);
+  await clock.advance(1);
+  assert.deepEqual(expired, ["b"]);
+  deadlines.end(c);
+  assert.equal(clock.timers, 0);
+  await clock.advance(10_000);
+  assert.deepEqual(expired, ["b"]);
+  begin("d");
+  await clock.advance(1_000);
+  assert.deepEqual(expired, ["b", "d"]);
+  assert.equal(clock.timers, 0);
+});
