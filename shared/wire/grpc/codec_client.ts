@@ -56,6 +56,7 @@ export function clientRequestCodec(definition: Definition): MessageCodec<Authent
   });
   return messageCodec<AuthenticatedRequest>(definition, {
     name: "ProcessRequest",
+    strictStrings: true,
     counts: {
       ifMatch: ENTITY_TAGS_MAX,
       ifNoneMatch: ENTITY_TAGS_MAX,

@@ -137,6 +137,35 @@ Deno.test("codec: a message of a stranger is bounded before it is decoded", () =
   assert.throws(() => codec.subscribeRequest.decode(tags.finish()), /tags has more than 32/);
 });
 
+Deno.test("codec: strings of a client are what it sent, byte for byte, or an error", () => {
+  const { operation, entityKey } = codec.definition.type("ProcessRequest").fields;
+  const decode = (bytes: Uint8Array) => {
+    const writer = new protobuf.Writer().uint32(operation!.id << 3).uint32(1).uint32(entityKey!.id << 3 | 2).bytes(
+      bytes,
+    );
+    return codec.clientRequest.decode(writer.finish()).request.entityKey;
+  };
+  const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const refused = { name: "WireError", status: "INVALID_ARGUMENT", message: /not valid UTF-8/ };
+  const unusual = [[0xff], [0x61, 0xff], [0xc0, 0x80], [0xe2, 0x82], [0xed, 0xa0, 0x80], [0xf0, 0x80, 0x80, 0xaf]];
+  for (const bytes of unusual) assert.throws(() => decode(new Uint8Array(bytes)), refused);
+  fc.assert(fc.property(
+    fc.oneof(
+      fc.uint8Array({ maxLength: 20 }),
+      fc.string({ unit: "binary" }).map((text) => new TextEncoder().encode(text)),
+    ),
+    (bytes) => {
+      let text: string;
+      try {
+        text = strict.decode(bytes);
+      } catch {
+        return assert.throws(() => decode(bytes), refused);
+      }
+      assert.equal(decode(bytes), text);
+    },
+  ));
+});
+
 Deno.test("codec: an error in trailing metadata always fits", () => {
   const violation = { key: "k", path: "/a".repeat(300), message: "m".repeat(300) };
   fc.assert(fc.property(fc.nat({ max: 200 }), fc.nat({ max: 200 }), (violations, entities) => {

@@ -27,13 +27,18 @@ export interface MessageShape<T> {
   readonly bytesMax?: number;
   /** How often each repeated field may occur, by its name in camel case. */
   readonly counts?: Readonly<Record<string, number>>;
+  /**
+   * Refuses strings that are not UTF-8. The library takes them and makes others of them, so that two keys of a client
+   * could become one; between our own programs nothing else than UTF-8 is sent. Default: false.
+   */
+  readonly strictStrings?: boolean;
   toMessage(value: T): Message;
   fromMessage(message: Message): T;
 }
 
 /** A codec for one message of the definition. */
 export function messageCodec<T>(definition: Definition, shape: MessageShape<T>): MessageCodec<T> {
-  const { name, bytesMax = Infinity, toMessage, fromMessage } = shape;
+  const { name, bytesMax = Infinity, strictStrings = false, toMessage, fromMessage } = shape;
   const type = definition.type(name);
   const countsMax = new Map(
     Object.entries(shape.counts ?? {}).map(([field, max]) => [type.fields[field]!.id, { field, max }]),
@@ -51,13 +56,33 @@ export function messageCodec<T>(definition: Definition, shape: MessageShape<T>):
       const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       try {
         if (countsMax.size > 0) checkCounts(view, name, countsMax);
-        return fromMessage(type.decode(view) as Message);
+        return fromMessage(type.decode(strictStrings ? new StrictReader(view, name) : view) as Message);
       } catch (error) {
         if (error instanceof WireError) throw error;
         throw new WireError("INVALID_ARGUMENT", `${name} is malformed`, { cause: error });
       }
     },
   };
+}
+
+/** A reader whose strings are UTF-8 or an error. */
+class StrictReader extends protobuf.Reader {
+  static readonly #utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  readonly #message: string;
+
+  constructor(bytes: Uint8Array, message: string) {
+    super(bytes);
+    this.#message = message;
+  }
+
+  override string(): string {
+    const bytes = this.bytes();
+    try {
+      return StrictReader.#utf8.decode(bytes);
+    } catch {
+      throw new WireError("INVALID_ARGUMENT", `${this.#message} has a string that is not valid UTF-8`);
+    }
+  }
 }
 
 /** Counts fields without decoding them, so that millions of empty ones cost no memory. */
