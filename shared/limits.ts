@@ -188,6 +188,9 @@ export const STATISTICS_BUCKET_MS = 5_000;
 export const STATISTICS_BUCKETS = 120;
 /** Answers up to this many bytes are put together in memory; longer ones are streamed. */
 export const JSON_ANSWER_BYTES_MAX = 1 * MIB;
+/** Longer answers that are under way together, in each front thread; one whose client takes nothing for so long is cut off. */
+export const LARGE_ANSWERS_BYTES_MAX = 512 * MIB;
+export const LARGE_ANSWER_STALLED_MS = 60_000;
 /** All templates together: they are held in memory, in each front thread. */
 export const TEMPLATES_BYTES_MAX = 64 * MIB;
 /** Patterns to which one API key can be confined. */

@@ -2,12 +2,13 @@
 import { LIST_PAGE_DEFAULT, LIST_PAGE_MAX } from "../../../shared/limits.ts";
 import { jsonContent, LIMIT_PARAMETER, PREFIX_PARAMETER, ref, SCHEMA_ID_PARAMETER } from "./components.ts";
 import { decodeCursor, encodeCursor } from "./cursors.ts";
+import type { LargeAnswers } from "./large_answers.ts";
 import { queryFlag, queryInteger, queryPrefix, queryValue } from "./query.ts";
-import { failed, JsonParts, reply } from "./reply.ts";
+import { failed, JsonParts } from "./reply.ts";
 import { type Call, type EntityDeps, READ, type Route, schemaIdOfCall } from "./route.ts";
 
 /** The route of listings. */
-export function listRoutes({ entities }: EntityDeps): readonly Route[] {
+export function listRoutes({ entities }: EntityDeps, answers: LargeAnswers): readonly Route[] {
   async function list(call: Call): Promise<Response> {
     const schemaId = schemaIdOfCall(call);
     const prefix = queryPrefix(call.query);
@@ -31,8 +32,7 @@ export function listRoutes({ entities }: EntityDeps): readonly Route[] {
       parts.text("}");
     }
     const next = outcome.next === null ? "null" : JSON.stringify(encodeCursor(schemaId, outcome.next));
-    const { body } = parts.text(`],"next_cursor":${next}}`).body();
-    return reply(call, 200, body, "application/json");
+    return answers.answer(call, parts.text(`],"next_cursor":${next}}`));
   }
 
   return [{

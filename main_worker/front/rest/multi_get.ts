@@ -7,7 +7,8 @@ import { jsonContent, ref, SCHEMA_ID_PARAMETER } from "./components.ts";
 import { type KeyDetail, refuse, STATUS_OF } from "./errors.ts";
 import { onlyMembers } from "./members.ts";
 import { entityKeyOf } from "./query.ts";
-import { failed, JsonParts, reply } from "./reply.ts";
+import type { LargeAnswers } from "./large_answers.ts";
+import { failed, JsonParts } from "./reply.ts";
 import { type Call, type EntityDeps, READ, type Route, schemaIdOfCall } from "./route.ts";
 
 /** The keys that a body asks for, each once. @throws {Refusal} `bad_request`, `invalid_key` */
@@ -24,7 +25,12 @@ function requestedKeys(body: Readonly<Record<string, unknown>>): readonly Entity
 }
 
 /** The answer, or the failure of the request when any key could neither be read nor found missing. */
-function answer(call: Call, keys: readonly EntityKey[], outcomes: ReadonlyMap<EntityKey, Outcome>): Response {
+function answer(
+  call: Call,
+  keys: readonly EntityKey[],
+  outcomes: ReadonlyMap<EntityKey, Outcome>,
+  answers: LargeAnswers,
+): Response {
   const parts = new JsonParts().text(`{"entities":{`);
   const missing: EntityKey[] = [];
   const details: KeyDetail[] = [];
@@ -50,16 +56,15 @@ function answer(call: Call, keys: readonly EntityKey[], outcomes: ReadonlyMap<En
   if (size > MULTI_GET_BYTES_MAX) {
     return failed(call, failure("too_large", `The documents have ${size} bytes together; ask for fewer at once`));
   }
-  const { body } = parts.text(`},"missing":${JSON.stringify(missing)}}`).body();
-  return reply(call, 200, body, "application/json");
+  return answers.answer(call, parts.text(`},"missing":${JSON.stringify(missing)}}`));
 }
 
 /** The route of reads of many. */
-export function multiGetRoutes({ entities, clock, bodyBytesMax }: EntityDeps): readonly Route[] {
+export function multiGetRoutes({ entities, clock, bodyBytesMax }: EntityDeps, answers: LargeAnswers): readonly Route[] {
   async function getMany(call: Call): Promise<Response> {
     const keys = requestedKeys(await readJsonObject(call.request, bodyBytesMax, clock));
     const outcomes = await entities.getMany(schemaIdOfCall(call), keys);
-    return answer(call, keys, outcomes);
+    return answer(call, keys, outcomes, answers);
   }
 
   return [{

@@ -1,6 +1,4 @@
 /** Builds answers: every response of the REST door is made here, so that none lacks its request id and safety headers. */
-import { concatBytes } from "../../../shared/bytes.ts";
-import { JSON_ANSWER_BYTES_MAX } from "../../../shared/limits.ts";
 import type { Failure } from "../../../shared/outcome.ts";
 import { errorBody, type ErrorDetail, errorHeaders, type HeaderList, STATUS_OF } from "./errors.ts";
 
@@ -105,27 +103,9 @@ export class JsonParts {
     this.#text = "";
   }
 
-  /** The body: one piece when it is small, otherwise a stream of pieces, so that a large answer is not held twice. */
-  body(): { readonly body: Uint8Array | ReadableStream<Uint8Array>; readonly size: number } {
+  /** All of it, in the pieces that it was made of. */
+  finish(): { readonly parts: readonly Uint8Array[]; readonly size: number } {
     this.#flush();
-    const size = this.#size;
-    const parts = this.#parts;
-    if (size <= JSON_ANSWER_BYTES_MAX) return { body: concatBytes(parts, size), size };
-    let next = 0;
-    const stream = new ReadableStream<Uint8Array>({
-      pull(controller) {
-        const from = next;
-        let bytes = 0;
-        while (next < parts.length && (next === from || bytes + parts[next]!.length <= PIECE_BYTES)) {
-          bytes += parts[next++]!.length;
-        }
-        if (next === from) return controller.close();
-        controller.enqueue(next === from + 1 ? parts[from]! : concatBytes(parts.slice(from, next), bytes));
-      },
-    }, { highWaterMark: 0 });
-    return { body: stream, size };
+    return { parts: this.#parts, size: this.#size };
   }
 }
-
-/** About how much a streamed answer hands over at a time. */
-const PIECE_BYTES = 64 * 1024;

@@ -4,6 +4,7 @@ import { docsRoutes } from "./docs.ts";
 import { entityRoutes } from "./entities.ts";
 import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
+import { LargeAnswers } from "./large_answers.ts";
 import { listRoutes } from "./list.ts";
 import { multiGetRoutes } from "./multi_get.ts";
 import type { EntityDeps, RestDeps, Route } from "./route.ts";
@@ -14,11 +15,12 @@ import { watchRoutes } from "./watch.ts";
 
 /** The routes of entities: what a front thread answers by itself. `listings`: those that list, too. */
 export function createEntityRoutes(deps: EntityDeps, listings: boolean): readonly Route[] {
+  const answers = new LargeAnswers(deps.clock);
   return [
     ...entityRoutes(deps),
-    ...multiGetRoutes(deps),
+    ...multiGetRoutes(deps, answers),
     ...watchRoutes(deps),
-    ...(listings ? listRoutes(deps) : []),
+    ...(listings ? listRoutes(deps, answers) : []),
   ];
 }
 

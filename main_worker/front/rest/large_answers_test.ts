@@ -1,0 +1,54 @@
+import assert from "assert";
+import { JSON_ANSWER_BYTES_MAX, LARGE_ANSWER_STALLED_MS } from "../../../shared/limits.ts";
+import { LargeAnswers } from "./large_answers.ts";
+import { JsonParts } from "./reply.ts";
+import { ManualClock } from "./testing.ts";
+
+const CALL = { requestId: "r", isHead: false };
+const LARGE = JSON_ANSWER_BYTES_MAX + 10;
+
+function json(size: number): JsonParts {
+  const parts = new JsonParts().text("[");
+  for (let left = size; left > 0; left -= 100_000) parts.bytes(new Uint8Array(Math.min(left, 100_000)).fill(0x31));
+  return parts.text("]");
+}
+
+function setup(bytesMax?: number) {
+  const clock = new ManualClock();
+  return { clock, answers: new LargeAnswers(clock, bytesMax) };
+}
+
+Deno.test("answers of any size come whole, and hold nothing afterwards", async () => {
+  const { clock, answers } = setup();
+  for (const size of [0, 10, JSON_ANSWER_BYTES_MAX - 2, JSON_ANSWER_BYTES_MAX - 1, LARGE, 5 * JSON_ANSWER_BYTES_MAX]) {
+    const response = answers.answer(CALL, json(size));
+    const text = await response.text();
+    assert.equal(text.length, size + 2);
+    assert.match(text.slice(0, 3) + text.slice(-3), /^\[1*\]?\[?1*\]$/);
+  }
+  assert.deepEqual([answers.bytes, clock.timers], [0, 0]);
+});
+
+Deno.test("beyond their bound large answers are refused, small ones are not; one alone always passes", async () => {
+  const { answers } = setup(2 * JSON_ANSWER_BYTES_MAX);
+  const huge = answers.answer(CALL, json(3 * JSON_ANSWER_BYTES_MAX));
+  assert.equal(huge.status, 200);
+  const refused = answers.answer(CALL, json(LARGE));
+  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);
+  assert.equal(answers.answer(CALL, json(10)).status, 200);
+  await huge.text();
+  const next = answers.answer(CALL, json(LARGE));
+  assert.equal(next.status, 200);
+  await next.body!.cancel();
+  assert.equal(answers.bytes, 0);
+});
+
+Deno.test("a client that takes nothing of a large answer is cut off, one that is slow is not", async () => {
+  const { clock, answers } = setup();
+  const slow = answers.answer(CALL, json(LARGE)).body!.getReader();
+  const stalled = answers.answer(CALL, json(LARGE)).body!.getReader();
+  await stalled.read();
+  for (let read = await slow.read(); !read.done; read = await slow.read()) clock.advance(LARGE_ANSWER_STALLED_MS / 2);
+  await assert.rejects(stalled.read(), /takes nothing/);
+  assert.deepEqual([answers.bytes, clock.timers], [0, 0]);
+});
