@@ -97,6 +97,8 @@ export const SHUTDOWN_MS_MAX = 9_000;
 // Caches.
 export const CACHE_BYTES_DEFAULT = 64 * MIB;
 export const CACHE_ENTRIES_DEFAULT = 256;
+/** Versions of entities that a worker remembers beyond the documents that it has room for; each takes some 300 bytes. */
+export const CACHE_VERSIONS_MAX = 65_536;
 
 // Directory engine.
 export const LOG_CHECKPOINT_BYTES = 64 * MIB;

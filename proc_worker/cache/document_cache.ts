@@ -1,18 +1,32 @@
-/** The worker's cache of opened documents: bounded by entries, bytes and, if asked, age. Only the owner of a partition has its entities here. */
+/**
+ * The worker's cache of opened documents: bounded by entries, bytes and, if asked, age. Only the owner of a partition has its
+ * entities here. Of many more entities than it has room for it remembers the version: that is all an overwriting needs.
+ */
 import { LRUCache } from "lru-cache";
+import { CACHE_VERSIONS_MAX } from "../../shared/limits.ts";
 import type { EntityName, Partition } from "../../shared/names.ts";
 import type { EntityMeta } from "../../shared/outcome.ts";
 import type { CacheFigures } from "../../shared/wire/messages.ts";
 
-/** An entity as it durably is. */
-export interface CachedEntity {
-  readonly partition: Partition;
+/** What is known of an entity as it durably is, without its document. */
+export interface CachedVersion {
   readonly meta: EntityMeta;
   readonly opId: string;
-  /** A copy of its own: a view would pin the whole message that it arrived in. */
-  readonly document: Uint8Array;
   /** The engine's mark for a conditional write; see `Stored`. */
   readonly token: string | undefined;
+}
+
+/** An entity as it durably is. */
+export interface CachedEntity extends CachedVersion {
+  readonly partition: Partition;
+  /** A copy of its own: a view would pin the whole message that it arrived in. */
+  readonly document: Uint8Array;
+}
+
+/** A version, and during which ownership of its partition it was learnt. */
+interface Remembered extends CachedVersion {
+  readonly partition: Partition;
+  readonly ownership: number;
 }
 
 /** Bounds of a {@linkcode DocumentCache}. A bound of 0 entries or bytes turns it off; `ttlMs` 0: no age limit. */
@@ -27,18 +41,23 @@ const ENTRY_OVERHEAD_BYTES = 256;
 
 export class DocumentCache {
   readonly #entries: LRUCache<EntityName, CachedEntity> | undefined;
+  readonly #versions: LRUCache<EntityName, Remembered> | undefined;
+  /** Times that each partition was given up: versions of before count no more. */
+  readonly #givenUp = new Map<Partition, number>();
   #hits = 0;
   #misses = 0;
   #evictions = 0;
 
   constructor(options: DocumentCacheOptions, now: () => number) {
     if (options.entriesMax === 0 || options.bytesMax === 0) return;
+    const age = options.ttlMs > 0 ? { ttl: options.ttlMs, perf: { now } } : {};
+    this.#versions = new LRUCache({ max: CACHE_VERSIONS_MAX, ...age });
     this.#entries = new LRUCache({
       max: options.entriesMax,
       maxSize: options.bytesMax,
       maxEntrySize: options.bytesMax,
       sizeCalculation: (entity) => entity.document.byteLength + ENTRY_OVERHEAD_BYTES,
-      ...(options.ttlMs > 0 ? { ttl: options.ttlMs, perf: { now } } : {}),
+      ...age,
       dispose: (_entity, _name, reason) => {
         if (reason === "evict") this.#evictions += 1;
       },
@@ -52,17 +71,27 @@ export class DocumentCache {
     return entity;
   }
 
-  /** Whether it is here; counts as neither hit nor miss, and leaves its age. */
-  has(name: EntityName): boolean {
-    return this.#entries?.has(name) ?? false;
+  /** The version of an entity, whether or not its document is here; counts as neither hit nor miss. */
+  version(name: EntityName): CachedVersion | undefined {
+    const version = this.#versions?.get(name);
+    if (version === undefined || version.ownership === this.#ownership(version.partition)) return version;
+    this.#versions!.delete(name);
+    return undefined;
   }
 
   set(name: EntityName, entity: CachedEntity): void {
+    const { partition, meta, opId, token } = entity;
+    this.#versions?.set(name, { partition, ownership: this.#ownership(partition), meta, opId, token });
     this.#entries?.set(name, entity);
   }
 
   delete(name: EntityName): void {
+    this.#versions?.delete(name);
     this.#entries?.delete(name);
+  }
+
+  #ownership(partition: Partition): number {
+    return this.#givenUp.get(partition) ?? 0;
   }
 
   /** Forgets everything of a partition that is given up. */
@@ -70,9 +99,11 @@ export class DocumentCache {
     for (const [name, entity] of this.#entries?.entries() ?? []) {
       if (entity.partition === partition) this.#entries!.delete(name);
     }
+    this.#givenUp.set(partition, this.#ownership(partition) + 1);
   }
 
   clear(): void {
+    this.#versions?.clear();
     this.#entries?.clear();
   }
 

@@ -188,7 +188,7 @@ export class Executor {
     const { entities, events } = this.#parts;
     // A repeated operation may have been carried out, and what came after it as well: it reads first.
     const blind = entities.blindCreate && !again && op.attempt === 1 && op.ifMatch === undefined &&
-      this.#absence.likely && !this.#parts.cache.has(op.name);
+      this.#absence.likely && this.#parts.cache.version(op.name) === undefined;
     const before = blind ? undefined : await this.#known(op);
     if (before !== undefined && "kind" in before) return before;
     if (before?.opId === op.opId) {
@@ -332,10 +332,10 @@ export class Executor {
 
   /** What is there, as far as an overwriting must know it. A header alone is enough; with a condition it is authenticated. */
   async #known(op: Operation): Promise<Known | Failure | undefined> {
+    const cached = this.#parts.cache.version(op.name);
+    if (cached !== undefined) return cached;
     const conditional = op.ifMatch !== undefined;
     if (conditional && !op.force) return await this.#current(op);
-    const cached = this.#parts.cache.get(op.name);
-    if (cached !== undefined) return cached;
     const stored = await this.#parts.entities.read(op.partition, op.name);
     if (op.kind === "put") this.#absence.note(stored === undefined);
     if (stored === undefined) return undefined;
