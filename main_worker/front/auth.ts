@@ -1,12 +1,11 @@
 /** Who calls, and what they may do: credentials are verified against control's snapshot, and permissions checked here only. */
 import { LRUCache } from "lru-cache";
-import { isRandomCredential, sameSecret, secretHash, verifySession } from "../../shared/crypto/tokens.ts";
-import { CREDENTIAL_BYTES_MAX, LOGIN_ADDRESSES_MAX, VERIFIED_TOKENS_MAX } from "../../shared/limits.ts";
+import { sameSecret, secretHash, verifySession } from "../../shared/crypto/tokens.ts";
+import { CREDENTIAL_BYTES_MAX, VERIFIED_TOKENS_MAX } from "../../shared/limits.ts";
 import type { SchemaId } from "../../shared/names.ts";
 import { type Failure, failure } from "../../shared/outcome.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import type { ApiKey, Credentials, Permission } from "../control/control.ts";
-import { LoginLimiter } from "../control/login_limiter.ts";
 
 /** A caller whose credential was verified. */
 export interface Principal {
@@ -31,14 +30,6 @@ const EVERYTHING: readonly Permission[] = Object.freeze(["read", "write", "admin
 const MISSING = failure("unauthorized", "A credential is needed: Authorization: Bearer <credential>");
 const MALFORMED = failure("unauthorized", "The Authorization header is not of the form: Bearer <credential>");
 const UNKNOWN = failure("unauthorized", "The credential is not valid, has expired or was revoked");
-
-/** The answer to one guess too many. */
-function guessedTooOften(seconds: number): Failure {
-  return failure(
-    "unauthorized",
-    `The credential is not valid; after so many wrong ones from this address, none is tried as the admin key for ${seconds} s`,
-  );
-}
 
 /** Whether these permissions include one; `admin` includes all. */
 export function permits(permissions: readonly Permission[], permission: Permission): boolean {
@@ -76,8 +67,6 @@ export function authorize(principal: Principal, permission: Permission, schemaId
 interface Verified {
   readonly principal: Principal;
   readonly use: { lastMs: number } | undefined;
-  /** It is the admin key itself. */
-  readonly isAdminKey?: true;
 }
 
 /** Verifies credentials. Remembers the good ones until control's credentials change; bad ones are never remembered. */
@@ -89,10 +78,6 @@ export class Authenticator {
    * same, so that the time of a miss says nothing about how much of it was right.
    */
   readonly #verified = new LRUCache<string, Verified>({ max: VERIFIED_TOKENS_MAX });
-  /** The admin key may be one that a person thought of: guessing it is slowed down on every path, as at the login. */
-  readonly #guesses: LoginLimiter;
-  /** Where the admin key itself was shown: it goes on to be good there, however often others at the same address guess. */
-  readonly #adminAddresses = new LRUCache<string, true>({ max: LOGIN_ADDRESSES_MAX });
   #known: Credentials | undefined;
   #keysByHash: ReadonlyMap<string, ApiKey> = new Map();
   #keysById: ReadonlyMap<string, ApiKey> = new Map();
@@ -102,27 +87,19 @@ export class Authenticator {
   constructor(clock: Clock, credentials: () => Credentials) {
     this.#clock = clock;
     this.#credentials = credentials;
-    this.#guesses = new LoginLimiter(clock);
   }
 
-  /** The caller that an `Authorization` header field names. `address`: where it comes from, unless guesses are counted elsewhere. */
-  authenticate(header: string | null, address?: string): Principal | Failure {
+  /** The caller that an `Authorization` header field names. */
+  authenticate(header: string | null): Principal | Failure {
     if (header === null) return MISSING;
     const credentials = this.#refresh();
     const nowMs = this.#clock.now();
     let verified = this.#verified.get(header);
-    if (verified === undefined || isOver(verified.principal, nowMs) || this.#mayBeGuessed(verified, address)) {
+    if (verified === undefined || isOver(verified.principal, nowMs)) {
       const token = bearerToken(header);
       if (token === undefined) return MALFORMED;
-      const guesser = credentials.adminKeyHash === null || isRandomCredential(token) ? undefined : address;
-      const mayBeAdmin = guesser === undefined || this.#adminAddresses.has(guesser) ||
-        this.#guesses.blocked(guesser) === 0;
-      verified = this.#verify(credentials, token, nowMs, mayBeAdmin);
-      if (verified === undefined) {
-        const waitS = guesser === undefined ? 0 : this.#guesses.failed(guesser);
-        return waitS === 0 ? UNKNOWN : guessedTooOften(waitS);
-      }
-      if (verified.isAdminKey && address !== undefined) this.#adminAddresses.set(address, true);
+      verified = this.#verify(credentials, token, nowMs);
+      if (verified === undefined) return UNKNOWN;
       this.#verified.set(header, verified);
     }
     if (verified.use !== undefined) verified.use.lastMs = nowMs;
@@ -130,8 +107,8 @@ export class Authenticator {
   }
 
   /** The caller that a credential belongs to, without the header around it (gRPC, login). */
-  credential(token: string, address?: string): Principal | Failure {
-    return this.authenticate(`Bearer ${token}`, address);
+  credential(token: string): Principal | Failure {
+    return this.authenticate(`Bearer ${token}`);
   }
 
   /** Whether the server runs without an admin key. */
@@ -152,15 +129,9 @@ export class Authenticator {
     if (use !== undefined && use.lastMs < lastMs) use.lastMs = lastMs;
   }
 
-  /** Whether somebody who only guesses may have hit what others have shown. */
-  #mayBeGuessed({ isAdminKey }: Verified, address: string | undefined): boolean {
-    return isAdminKey === true && address !== undefined && !this.#adminAddresses.has(address);
-  }
-
   #refresh(): Credentials {
     const credentials = this.#credentials();
     if (credentials !== this.#known) {
-      if (credentials.adminKeyHash !== this.#known?.adminKeyHash) this.#adminAddresses.clear();
       this.#verified.clear();
       this.#keysByHash = new Map(credentials.apiKeys.map((key) => [key.hash, key]));
       this.#keysById = new Map(credentials.apiKeys.map((key) => [key.id, key]));
@@ -172,10 +143,10 @@ export class Authenticator {
     return credentials;
   }
 
-  #verify(credentials: Credentials, token: string, nowMs: number, mayBeAdmin: boolean): Verified | undefined {
+  #verify(credentials: Credentials, token: string, nowMs: number): Verified | undefined {
     const hash = secretHash(token);
-    if (mayBeAdmin && credentials.adminKeyHash !== null && sameSecret(hash, credentials.adminKeyHash)) {
-      return { principal: adminPrincipal(false, null), use: undefined, isAdminKey: true };
+    if (credentials.adminKeyHash !== null && sameSecret(hash, credentials.adminKeyHash)) {
+      return { principal: adminPrincipal(false, null), use: undefined };
     }
     const key = this.#keysByHash.get(hash);
     if (key !== undefined) return this.#ofKey(key, false, key.expiresAtMs, nowMs);

@@ -62,7 +62,6 @@ interface Payload {
 }
 
 const TOKEN = /^ds_([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{43})$/;
-const API_KEY = /^dk_[0-9a-f]{64}$/;
 const NONCE_BYTES = 16;
 const FINGERPRINT_BYTES = 8;
 const PERMISSIONS: ReadonlySet<unknown> = new Set<SessionPermission>(["read", "write", "admin"]);
@@ -75,11 +74,6 @@ export function createNonce(random: Random): string {
 /** The secret of a new API key: `dk_` and 64 hex digits. */
 export function createApiKeySecret(random: Random): string {
   return API_KEY_PREFIX + randomHex(random, 32);
-}
-
-/** Whether a credential looks like one that was made here, an API key or a session token: nobody guesses those. */
-export function isRandomCredential(credential: string): boolean {
-  return API_KEY.test(credential) || TOKEN.test(credential);
 }
 
 /** Hex SHA-256 of a secret's UTF-8: the form in which secrets are stored, compared and looked up. */

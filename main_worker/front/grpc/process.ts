@@ -103,7 +103,7 @@ export function createProcess(parts: ProcessParts) {
       refusals.refused({ address: peer, code: refusal.code, operation });
       return new Ended(refusal);
     };
-    const principal = authenticator.credential(credential, peer);
+    const principal = authenticator.credential(credential);
     if ("kind" in principal) throw refused(principal);
     const schemaId = operation === "schema_list" ? undefined : named(() => parseSchemaId(given), "invalid_schema_id");
     const forbidden = authorize(principal, PERMISSION[operation], schemaId);

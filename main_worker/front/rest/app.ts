@@ -98,10 +98,10 @@ function createApp(
   const refusals = new RefusalLog(log, clock);
 
   /** Who calls; a refusal when the route needs somebody else. */
-  function admit(route: Route, request: Request, address: string): Principal | Failure | undefined {
+  function admit(route: Route, request: Request): Principal | Failure | undefined {
     const { access } = route;
     if (access.kind === "public") return undefined;
-    const principal = authenticator.authenticate(request.headers.get("authorization"), address);
+    const principal = authenticator.authenticate(request.headers.get("authorization"));
     if (access.kind === "permission" && access.publicInDev && "kind" in principal && authenticator.devMode) {
       return undefined;
     }
@@ -117,7 +117,7 @@ function createApp(
       return failed(passing, refusal);
     };
 
-    const principal = admit(route, request, info.remoteAddr.hostname);
+    const principal = admit(route, request);
     if (principal !== undefined && "kind" in principal) return refused(principal);
     const segments = indexes.length === 0 ? NO_SEGMENTS : pick(path, indexes);
     let schemaId: SchemaId | undefined;
