@@ -155,6 +155,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
         grpcServerName: serverName,
         grpcMaxRecvBytes: config.grpcMaxRecvBytes,
         bodyBytesMax: config.restMaxBodyBytes,
+        storeKind: store.kind,
         partitions: store.partitions,
         cacheBytes: Math.floor(config.cacheBytes / threads),
         coherence,

@@ -7,6 +7,7 @@ import type { ConnectWorker } from "../../shared/wire/transport.ts";
 import type { Control } from "../control/control.ts";
 import { CoherenceTable } from "./cache/coherence.ts";
 import { ReadCache } from "./cache/read_cache.ts";
+import { batchingFor } from "./dispatch/batching.ts";
 import { Dispatcher, type DispatcherMetrics } from "./dispatch/dispatcher.ts";
 import { createEntityService } from "./dispatch/entity_service.ts";
 import { type Lister, OwnerLister } from "./dispatch/lister.ts";
@@ -22,7 +23,7 @@ export interface FrontParts {
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: DispatcherMetrics;
-  readonly store: Pick<Store, "partitions" | "list">;
+  readonly store: Pick<Store, "kind" | "partitions" | "list">;
   /** Bytes of the read cache; 0 turns it off. */
   readonly cacheBytes: number;
   /** Memory of the coherence table, from {@linkcode CoherenceTable.allocate}; the same for all fronts. */
@@ -61,6 +62,7 @@ export function createFront(parts: FrontParts): Front {
     connect: parts.connect,
     coherence,
     ...(parts.turn ? { turn: (slot: number) => parts.turn!(coherence, slot) } : {}),
+    batching: batchingFor(parts.store.kind),
     metrics: parts.metrics,
   });
   const client = (session: string) => dispatcher.client(session);

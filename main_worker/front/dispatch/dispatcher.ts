@@ -5,8 +5,6 @@
 import {
   BATCH_BYTES_MAX,
   BATCH_OPERATIONS_MAX,
-  BATCH_OPERATIONS_MIN,
-  BATCHES_IN_FLIGHT_MAX,
   QUEUE_BYTES_MAX,
   QUEUE_OPERATIONS_MAX,
   REQUEST_DEADLINE_MS,
@@ -21,6 +19,7 @@ import type { Epoch, Operation, OperationResult } from "../../../shared/wire/mes
 import { type ConnectWorker, TransportError, type WorkerClient } from "../../../shared/wire/transport.ts";
 import type { Control, Routes, Snapshot, Template, WorkerRoute } from "../../control/control.ts";
 import type { CoherenceTable, Stamp } from "../cache/coherence.ts";
+import type { Batching } from "./batching.ts";
 import { UnresolvedWrites } from "./unresolved_writes.ts";
 
 /** What the dispatcher tells the metrics. */
@@ -41,6 +40,7 @@ export interface DispatcherParts {
    * then also take turns across fronts. Absent: this is the only front.
    */
   readonly turn?: (slot: number) => Promise<void>;
+  readonly batching: Batching;
   readonly metrics: DispatcherMetrics;
 }
 
@@ -98,10 +98,6 @@ interface Line {
   closed: boolean;
 }
 
-/** So many batches may be under way whatever they hold; beyond that they must be worth their own cost. */
-const BATCHES_OF_ANY_SIZE = 2;
-/** What a line has to do is parted into so many batches, if they are not too small then. */
-const BATCHES_SHARE = 3;
 /** Parked operations are routed anew at least this often. */
 const REROUTE_MS = 50;
 const SWEEP_MS = 100;
@@ -333,9 +329,10 @@ export class Dispatcher {
   }
 
   #pump(line: Line): void {
-    while (!line.closed && line.inFlight.size < BATCHES_IN_FLIGHT_MAX) {
+    const { inFlightMax, ofAnySize } = this.#parts.batching;
+    while (!line.closed && line.inFlight.size < inFlightMax) {
       const fill = this.#fill(line);
-      if (line.inFlight.size >= BATCHES_OF_ANY_SIZE && line.queue.length < fill) return;
+      if (line.inFlight.size >= ofAnySize && line.queue.length < fill) return;
       const load = this.#take(line, fill);
       if (load.members.length === 0 && load.schemas.size === 0) return;
       this.#send(line, load);
@@ -348,8 +345,9 @@ export class Dispatcher {
    * holds them all, and each of the three waits for the other two.
    */
   #fill(line: Line): number {
-    const share = Math.ceil((line.queue.length + line.inFlightOperations) / BATCHES_SHARE);
-    return Math.min(Math.max(share, BATCH_OPERATIONS_MIN), BATCH_OPERATIONS_MAX);
+    const { parts, operationsMin } = this.#parts.batching;
+    const share = Math.ceil((line.queue.length + line.inFlightOperations) / parts);
+    return Math.min(Math.max(share, operationsMin), BATCH_OPERATIONS_MAX);
   }
 
   /**

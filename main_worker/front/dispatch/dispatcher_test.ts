@@ -7,6 +7,7 @@ import {
   QUEUE_BYTES_MAX,
   QUEUE_OPERATIONS_MAX,
   REQUEST_DEADLINE_MS,
+  S3_PARALLEL_MAX,
 } from "../../../shared/limits.ts";
 import { parseEntityKey } from "../../../shared/names.ts";
 import { settled } from "../../../shared/seams/manual_clock.ts";
@@ -44,6 +45,30 @@ Deno.test("dispatcher: what comes while two batches are under way goes in batche
   await settled();
   assert.deepEqual(sizes(), [BATCH_OPERATIONS_MIN, 6]);
   for (const sent of d.workers.batches) sent.answer(found(1));
+  assert((await Promise.all(answers)).every((answer) => code(answer) === "found"));
+});
+
+Deno.test("dispatcher: at a bucket no operation waits for another one, as long as the worker has room for its request", async () => {
+  using d = dispatching(routes(1, "a"), "bucket");
+  const answers: Promise<Answer>[] = [];
+  for (let n = 0; n < S3_PARALLEL_MAX; n++) {
+    answers.push(d.get(`k${n}`));
+    if (n % 5 === 0) await settled();
+  }
+  await settled();
+  const sizes = () => d.workers.batches.map(({ request }) => request.operations.length);
+  assert.deepEqual(sizes(), Array(S3_PARALLEL_MAX).fill(1));
+  for (let n = 0; n < 2 * S3_PARALLEL_MAX; n++) answers.push(d.get(`more-${n}`));
+  await settled();
+  assert.equal(sizes().length, S3_PARALLEL_MAX);
+  // Room for one: it takes its share of what waits.
+  d.workers.next().answer(found(1));
+  await settled();
+  assert.equal(sizes().at(-1), 3);
+  while (d.workers.batches.length > 0) {
+    d.workers.next().answer(found(1));
+    await settled();
+  }
   assert((await Promise.all(answers)).every((answer) => code(answer) === "found"));
 });
 

@@ -4,10 +4,12 @@ import { type EntityKey, parseEntityKey, parseSchemaId } from "../../../shared/n
 import type { EntityMeta } from "../../../shared/outcome.ts";
 import { ManualClock } from "../../../shared/seams/manual_clock.ts";
 import { systemRandom } from "../../../shared/seams/random.ts";
+import type { Store } from "../../../shared/storage/store.ts";
 import type { BatchRequest, BatchResponse, EntityEvent, OperationResult } from "../../../shared/wire/messages.ts";
 import { TransportError, type TransportFailure, type WorkerClient } from "../../../shared/wire/transport.ts";
 import type { Control, Routes, Snapshot } from "../../control/control.ts";
 import { CoherenceTable } from "../cache/coherence.ts";
+import { batchingFor } from "./batching.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type OperationDetails, Operations } from "./operations.ts";
 
@@ -136,7 +138,7 @@ export class FakeWorkers {
 }
 
 /** A dispatcher between a fake control and fake workers. */
-export function dispatching(first: Routes) {
+export function dispatching(first: Routes, kind: Store["kind"] = "directory") {
   const clock = new ManualClock();
   const control = new FakeControl(first);
   const workers = new FakeWorkers();
@@ -148,6 +150,7 @@ export function dispatching(first: Routes) {
     control,
     connect: workers.connect,
     coherence,
+    batching: batchingFor(kind),
     metrics: { batch() {}, retry() {} },
   });
   const operations = new Operations(systemRandom, 1);

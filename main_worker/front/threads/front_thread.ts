@@ -62,7 +62,7 @@ class FrontThread {
       random,
       log: this.#log.child("front"),
       metrics: this.#metrics.dispatcher,
-      store: { partitions: options.partitions },
+      store: { kind: options.storeKind, partitions: options.partitions },
       cacheBytes: options.cacheBytes,
       coherence: options.coherence,
       turn: takeTurns,

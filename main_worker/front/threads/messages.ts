@@ -28,6 +28,7 @@ export interface ThreadOptions {
   readonly grpcServerName: string | undefined;
   readonly grpcMaxRecvBytes: number;
   readonly bodyBytesMax: number;
+  readonly storeKind: "directory" | "bucket";
   readonly partitions: number;
   /** Share of the read cache. */
   readonly cacheBytes: number;

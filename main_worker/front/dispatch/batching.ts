@@ -1,0 +1,39 @@
+/** How operations are put together into batches, which depends on what a worker does with those of one batch. */
+import { BATCH_OPERATIONS_MIN, BATCHES_IN_FLIGHT_MAX, S3_PARALLEL_MAX } from "../../../shared/limits.ts";
+import type { Store } from "../../../shared/storage/store.ts";
+
+/** Sizes and numbers of the batches of one line to a worker. */
+export interface Batching {
+  /** Most batches under way. */
+  readonly inFlightMax: number;
+  /** So many may be under way whatever they hold; beyond that they must be worth their own cost. */
+  readonly ofAnySize: number;
+  /** What a line has to do is parted into so many batches, if they are not too small then. */
+  readonly parts: number;
+  /** Fewer operations than these are too small a batch. */
+  readonly operationsMin: number;
+}
+
+/** In a directory the writes of a batch share a sync: few batches, and none that is not worth one. */
+const SHARED: Batching = {
+  inFlightMax: BATCHES_IN_FLIGHT_MAX,
+  ofAnySize: 2,
+  parts: 3,
+  operationsMin: BATCH_OPERATIONS_MIN,
+};
+
+/**
+ * In a bucket each operation is a request of its own, and they share nothing but the batch's answer, which waits for the slowest:
+ * as many batches as the worker makes requests at once, so that an operation waits for no other one.
+ */
+const APART: Batching = {
+  inFlightMax: S3_PARALLEL_MAX,
+  ofAnySize: S3_PARALLEL_MAX,
+  parts: S3_PARALLEL_MAX,
+  operationsMin: 1,
+};
+
+/** How batches are made for a store of this kind. */
+export function batchingFor(kind: Store["kind"]): Batching {
+  return kind === "bucket" ? APART : SHARED;
+}
