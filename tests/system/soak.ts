@@ -4,6 +4,7 @@
  *
  * ```sh
  * deno task soak --minutes=60 --workers=4
+ * deno task soak --kills=1000 --threads=4
  * deno task soak --takeovers=20
  * ```
  */
@@ -19,6 +20,10 @@ const { values } = parseArgs({
     clients: { type: "string", default: "8" },
     keys: { type: "string", default: "300" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    /** Nothing but `kill -9`, so many times, however long that takes. */
+    kills: { type: "string" },
+    /** Front threads of the main worker. */
+    threads: { type: "string", default: "1" },
     /** Measures, instead, how long partitions are away after `kill -9` of a worker with a full log, so many times. */
     takeovers: { type: "string" },
   },
@@ -40,14 +45,23 @@ if (values.takeovers !== undefined) {
 }
 
 const end = Date.now() + Number(values.minutes) * 60_000;
-console.log(`seed ${values.seed}, ${values.minutes} minutes, ${values.workers} workers, ${values.clients} clients`);
+const kills = values.kills === undefined ? undefined : Number(values.kills);
+console.log(
+  `seed ${values.seed}, ${kills === undefined ? `${values.minutes} minutes` : `${kills} kills`}, ` +
+    `${values.workers} workers, ${values.clients} clients, ${values.threads} front threads`,
+);
 let strikes = 0;
 const result = await runFailover({
+  cluster: { mainFlags: [`-rest-threads=${values.threads}`] },
   workers: Number(values.workers),
   clients: Number(values.clients),
   keys: Number(values.keys),
   seed: Number(values.seed),
   next(random) {
+    if (kills !== undefined) {
+      if (strikes >= kills) return undefined;
+      return random() < 0.1 ? "kill -9 main" : "kill -9 worker";
+    }
     if (Date.now() >= end) return undefined;
     // Workers die more often than they do anything else.
     return random() < 0.4 ? "kill -9 worker" : INCIDENTS[Math.floor(random() * INCIDENTS.length)]!;
