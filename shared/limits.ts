@@ -244,6 +244,8 @@ export const WIRE_COUNTS_MAX = 1_000_000;
 export const GRPC_ANSWER_EXTRA_BYTES = LIST_PAGE_BYTES_MAX + 4 * MIB;
 /** An error that travels in the trailing metadata of a client's call; gRPC clients accept 8 KiB of them, in base64. */
 export const GRPC_TRAILER_BYTES_MAX = 4 * KIB;
+/** Connections at a time to one server; what says nothing is closed after a keepalive. */
+export const GRPC_CONNECTIONS_MAX = 2_000;
 /** Calls at a time on one connection; each may hold a message. */
 export const GRPC_STREAMS_MAX = 256;
 export const GRPC_KEEPALIVE_MS = 10_000;

@@ -173,3 +173,35 @@ Deno.test("hostile: health and reflection answer nonsense with an error and go o
     await server.stop(100);
   }
 });
+
+Deno.test("hostile: connections beyond the bound are closed at once, those within it go on", async () => {
+  const server = await serveWorkerOverGrpc({
+    address: "127.0.0.1:0",
+    messageBytesMax,
+    connectionsMax: 10,
+    handler: {
+      processBatch: () => Promise.resolve({ results: [] }),
+      list: () => Promise.reject(new Error("not expected")),
+      events: () => Promise.reject(new Error("not expected")),
+    },
+    authorize: (token) => token === "t",
+    onFault: (error) => assert.fail(String(error)),
+  });
+  const client = connectWorkerOverGrpc({ messageBytesMax })(server.address, () => "t");
+  assert.deepEqual(await client.processBatch(BATCH, 5_000), { results: [] });
+  const port = Number(server.address.split(":")[1]);
+  let closed = 0;
+  const { promise: enough, resolve } = Promise.withResolvers<void>();
+  const sockets = Array.from({ length: 50 }, () => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.once("close", () => ++closed === 41 && resolve());
+    return socket.resume();
+  });
+  await enough;
+  assert.deepEqual(await client.processBatch(BATCH, 5_000), { results: [] });
+  assert.equal(closed, 41);
+  for (const socket of sockets) socket.destroy();
+  client.close();
+  await server.stop(1_000);
+});

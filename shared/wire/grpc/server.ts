@@ -1,9 +1,11 @@
 /** A gRPC server: listens, refuses callers without a credential before anything runs, and stops without hanging. */
 import { Buffer } from "node:buffer";
 import type { Http2Session } from "node:http2";
+import type { Server as NetServer } from "node:net";
 import grpc from "@grpc/grpc-js";
 import {
   CREDENTIAL_BYTES_MAX,
+  GRPC_CONNECTIONS_MAX,
   GRPC_KEEPALIVE_MS,
   GRPC_KEEPALIVE_TIMEOUT_MS,
   GRPC_STREAMS_MAX,
@@ -23,6 +25,8 @@ export interface ServerOptions {
   readonly messageBytesMax: number;
   /** TLS; absent: none. */
   readonly tls?: TlsSource;
+  /** Connections that are let in at a time. Default: {@linkcode GRPC_CONNECTIONS_MAX} */
+  readonly connectionsMax?: number;
   /** Called with what a handler threw that nobody expected; the caller is told `internal error`. */
   readonly onFault: (error: unknown, path: string) => void;
 }
@@ -176,6 +180,11 @@ export class RpcServer {
     }).catch((error: Error) => {
       throw new Error(`cannot listen on ${this.#options.address}: ${bindReason(error)}`, { cause: error });
     });
+    // grpc-js has no option for it (1.14); the servers under it do, and Deno ends a process that has no descriptor left.
+    const { http2Servers } = this.#server as unknown as { readonly http2Servers: ReadonlyMap<NetServer, unknown> };
+    for (const server of http2Servers.keys()) {
+      server.maxConnections = this.#options.connectionsMax ?? GRPC_CONNECTIONS_MAX;
+    }
     this.#address = formatAddress({ host, port: bound });
   }
 
