@@ -249,7 +249,8 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
         description:
           "Into this store, whatever kind of store it came from. Each envelope is checked against the keys " +
           "that this server holds before it is written. The answer comes while the body is read: lines of progress, " +
-          "and a last one with `status` `done` or `failed`.",
+          "and a last one with `status` `done` or `failed`. API keys of the backup that are not there come back, also those " +
+          "that were revoked after it was taken.",
         parameters: [{
           name: "existing",
           in: "query",
