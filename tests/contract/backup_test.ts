@@ -3,41 +3,11 @@ import assert from "assert";
 import { BucketUnderTest } from "../s3/bucket_under_test.ts";
 import { S3Emulator } from "../s3/emulator.ts";
 import { Cluster } from "../system/cluster.ts";
+import { backupOf, contentOf, restoreInto, storeDocument } from "./backup.ts";
 import { type Acknowledged, assertHolds, Load } from "./load.ts";
 
 const LARGE = 12;
 const SMALL = 300;
-
-async function store(cluster: Cluster, schema: string, key: string, document: string): Promise<Acknowledged> {
-  const response = await cluster.fetch(`/entity/${schema}?key=${key}`, { method: "PUT", body: document });
-  const { version } = await response.json();
-  assert.equal(response.status, 200);
-  return { document, etag: response.headers.get("etag")!, version };
-}
-
-/** A backup's bytes; `after` is called once, when the first of them are there. */
-async function backupOf(cluster: Cluster, after: () => Promise<void> = () => Promise.resolve()): Promise<Uint8Array> {
-  const response = await cluster.fetch("/admin/backup");
-  assert.equal(response.status, 200);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of response.body!) if (chunks.push(chunk) === 1) await after();
-  return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
-}
-
-async function restoreInto(cluster: Cluster, backup: Uint8Array, query = ""): Promise<Record<string, unknown>[]> {
-  const response = await cluster.fetch(`/admin/restore${query}`, {
-    method: "POST",
-    headers: { "content-type": "application/x-ndjson" },
-    body: backup as BodyInit,
-  });
-  assert.equal(response.status, 200);
-  return (await response.text()).trimEnd().split("\n").map((line) => JSON.parse(line));
-}
-
-/** Lines of a backup that say what is stored: without those that say when and from where. */
-function contentOf(backup: Uint8Array): string[] {
-  return new TextDecoder().decode(backup).trimEnd().split("\n").slice(1, -1).sort();
-}
 
 Deno.test("a backup under load moves a directory to a bucket and back, byte for byte", async (t) => {
   const temporary = await Deno.makeTempDir({ prefix: "deltadb-backup-" });
@@ -62,13 +32,19 @@ Deno.test("a backup under load moves a directory to a bucket and back, byte for 
       });
       secret = (await created.json()).secret;
       for (let i = 0; i < LARGE; i++) {
-        stable.set(`large-${i}`, await store(cluster, "stable", `large-${i}`, `"${String(i % 10).repeat(1_000_000)}"`));
+        stable.set(
+          `large-${i}`,
+          await storeDocument(cluster, "stable", `large-${i}`, `"${String(i % 10).repeat(1_000_000)}"`),
+        );
       }
       await Promise.all(Array.from({ length: SMALL }, async (_, i) => {
-        stable.set(`k${i}`, await store(cluster, "stable", `k${i}`, `{"n":12345678901234567890,"i":${i},"d":1.10}`));
+        stable.set(
+          `k${i}`,
+          await storeDocument(cluster, "stable", `k${i}`, `{"n":12345678901234567890,"i":${i},"d":1.10}`),
+        );
       }));
       // A second version, so that versions and ETags are not those of a first write.
-      stable.set("k7", await store(cluster, "stable", "k7", '{"second":true}'));
+      stable.set("k7", await storeDocument(cluster, "stable", "k7", '{"second":true}'));
 
       const load = new Load(() => cluster, { writers: 6, keysPerWriter: 20 });
       await load.progress(150);

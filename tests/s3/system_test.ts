@@ -1,5 +1,7 @@
 /** The two programs, as processes, on a bucket at a real Ceph Object Gateway: what they promise on a directory, and what only a bucket can do to them. */
 import assert from "assert";
+import { backupOf, contentOf, restoreInto, storeDocument } from "../contract/backup.ts";
+import { type Acknowledged, assertHolds } from "../contract/load.ts";
 import { rotateUnderLoad } from "../contract/rotation.ts";
 import { Cluster, type ClusterOptions, Program } from "../system/cluster.ts";
 import { killAllUnderWriters, killWorkerAfterWrites, searchPlainText } from "../system/durability.ts";
@@ -85,6 +87,30 @@ if (missing !== undefined) {
 
   Deno.test("bucket: a key is rotated under load, while programs end: nothing is unreadable, and the old key can go", () =>
     rotateUnderLoad({ cluster: onBucket(), entities: 300, mainEndsBy: "SIGTERM" }));
+
+  Deno.test("bucket: a backup of one bucket is restored into another one, byte for byte", async () => {
+    const masterKey = "5a".repeat(32);
+    const stored = new Map<string, Acknowledged>();
+    let backup: Uint8Array;
+    {
+      await using cluster = await Cluster.start({ ...onBucket(), masterKey });
+      for (let n = 0; n < 100; n++) {
+        stored.set(`k${n}`, await storeDocument(cluster, "s", `k${n}`, `{"n":${n},"d":1.10}`));
+      }
+      stored.set("k7", await storeDocument(cluster, "s", "k7", '{"second":true}'));
+      stored.set("large", await storeDocument(cluster, "s", "large", `"${"x".repeat(1_000_000)}"`));
+      backup = await backupOf(cluster);
+    }
+    await using cluster = await Cluster.start({ ...onBucket(), masterKey });
+    await cluster.put("s", "k1", '"already here"');
+    const skipped = (await restoreInto(cluster, backup)).at(-1)!;
+    assert.deepEqual([skipped.status, skipped.entities_skipped], ["done", 1], JSON.stringify(skipped));
+    assert.equal(await cluster.get("s", "k1"), '"already here"');
+    const done = (await restoreInto(cluster, backup, "?existing=overwrite")).at(-1)!;
+    assert.equal(done.status, "done", JSON.stringify(done));
+    await assertHolds(cluster, "s", stored);
+    assert.deepEqual(contentOf(await backupOf(cluster)), contentOf(backup));
+  });
 
   Deno.test("bucket: what was tampered with is refused, never another document; what was rolled back is an older version", async () => {
     const store = newBucket();
