@@ -1,18 +1,28 @@
 /**
- * Writes and reads of the bucket engine beside the SDK alone, with the same objects against the same gateway in the same run:
- * `deno run -A tests/s3/bench.ts [--entities=N] [--rounds=N] [--fill=N]`. The two take turns, and who begins changes, so that
- * both meet the same machine. `--fill` then commits N entities more and shows the memory on the way.
+ * Writes and reads of the bucket engine, and of the whole database, beside the SDK alone, with objects of the same size at the
+ * same gateway in the same run: `deno run -A tests/s3/bench.ts [--entities=N] [--rounds=N] [--fill=N]`. They take turns, and who
+ * begins changes, so that all meet the same machine. The database is asked by `wrk` on as many connections, for
+ * keys that nothing has cached. `--fill` then puts N entities more into the database and shows its memory on the way.
  */
 import { parseArgs } from "node:util";
 import { systemClock } from "../../shared/seams/clock.ts";
 import { systemRandom } from "../../shared/seams/random.ts";
 import { openBucketStore } from "../../shared/storage/bucket/store.ts";
 import { envelopeOf, everyPartition, named, optionsFor } from "../../shared/storage/bucket/testing.ts";
+import { wrk } from "../../bench/load/wrk.ts";
+import { ADMIN_KEY, Cluster, type Program } from "../system/cluster.ts";
+import { BucketUnderTest } from "./bucket_under_test.ts";
 import { missingForRadosgw, Radosgw } from "./radosgw.ts";
 
 const PARALLEL = 64;
 const DOCUMENT_BYTES = 1_000;
 const FILL_STEP = 10_000;
+const ROUND_SECONDS = 2;
+/** The round that does not count. */
+const WARM_UP = -1;
+/** More than are written in a round: each is written once. */
+const KEYS_WRITTEN = 1_000_000;
+const KEYS_READ = 4_000;
 
 interface Figures {
   readonly perSecond: number;
@@ -51,6 +61,12 @@ function median(values: readonly number[]): number {
 function medians(rounds: readonly Figures[]): Figures {
   const of = (figure: keyof Figures) => median(rounds.map((figures) => figures[figure]));
   return { perSecond: of("perSecond"), p50Ms: of("p50Ms"), p99Ms: of("p99Ms") };
+}
+
+/** Contenders for one kind of request: each does a round of it. */
+interface Contest {
+  readonly what: string;
+  readonly contenders: Readonly<Record<string, (round: number) => Promise<Figures>>>;
 }
 
 async function rawClient(endpoint: string) {
@@ -100,36 +116,69 @@ async function main(): Promise<void> {
     const { partition, name } = named(key);
     if (await entities.read(partition, name) === undefined) throw new Error(`${name} is gone`);
   };
-  const contests:
-    readonly (readonly [string, (key: string) => Promise<void>, string, (key: string) => Promise<void>])[] = [
-      ["SDK PUT", (key) => raw.put(key, envelopeOf(key, 1, text)), "engine commit", commit],
-      ["SDK GET", raw.get, "engine read", read],
-    ];
-  const results = contests.map(() => ({ raw: [] as Figures[], engine: [] as Figures[] }));
-  for (let round = 0; round < rounds; round++) {
-    for (const [at, [, rawWork, , engineWork]] of contests.entries()) {
-      const ofRaw = () => measure(entitiesPerRound, (index) => rawWork(`${round}-${index}`));
-      const ofEngine = () => measure(entitiesPerRound, (index) => engineWork(`${round}-${index}`));
-      if (round % 2 === 0) results[at]!.raw.push(await ofRaw());
-      results[at]!.engine.push(await ofEngine());
-      if (round % 2 === 1) results[at]!.raw.push(await ofRaw());
+  // Without caches, so that reads are reads of the bucket as well.
+  await using cluster = await Cluster.start({
+    store: new BucketUnderTest(gateway.endpoint, "whole"),
+    mainFlags: ["-cache-bytes=0"],
+    workerFlags: ["-cache-size=0"],
+  });
+  const request = async (script: string, schema: string, keys: number) => {
+    const args = { keys, size: DOCUMENT_BYTES, key: ADMIN_KEY, schema };
+    const round = await wrk({ url: cluster.url, script, args, connections: PARALLEL, seconds: ROUND_SECONDS });
+    if (round.errors > 0) throw new Error(`${round.errors} requests failed\n${cluster.output}`);
+    return round;
+  };
+  await measure(KEYS_READ, (index) => cluster.put("read", `key-${index}`, `"${text}"`));
+  const many = (work: (key: string) => Promise<void>) => (round: number) =>
+    measure(entitiesPerRound, (index) => work(`${round}-${index}`));
+  const contests: readonly Contest[] = [
+    {
+      what: "PUT",
+      contenders: {
+        SDK: many((key) => raw.put(key, envelopeOf(key, 1, text))),
+        engine: many(commit),
+        database: (round) => request("put.lua", `round-${round}`, KEYS_WRITTEN),
+      },
+    },
+    {
+      what: "GET",
+      contenders: {
+        SDK: many(raw.get),
+        engine: many(read),
+        database: () => request("get.lua", "read", KEYS_READ),
+      },
+    },
+  ];
+  for (const { what, contenders } of contests) {
+    const names = Object.keys(contenders);
+    const results = new Map<string, Figures[]>(names.map((name) => [name, []]));
+    // Programs that have just started are not what is compared.
+    for (const name of names) await contenders[name]!(WARM_UP);
+    for (let round = 0; round < rounds; round++) {
+      const turn = names.map((_, index) => names[(index + round) % names.length]!);
+      for (const name of turn) results.get(name)!.push(await contenders[name]!(round));
+    }
+    const ofSdk = results.get("SDK")!;
+    for (const [name, figures] of results) {
+      const ratio = median(figures.map(({ perSecond }, round) => perSecond / ofSdk[round]!.perSecond));
+      console.log(`${line(`${what} ${name}`, medians(figures))}  ${ratio.toFixed(2)} of the SDK's rate`);
     }
   }
-  for (const [at, [rawName, , engineName]] of contests.entries()) {
-    const { raw: ofRaw, engine } = results[at]!;
-    console.log(line(rawName, medians(ofRaw)));
-    console.log(line(engineName, medians(engine)));
-    const ratio = median(engine.map((figures, round) => figures.perSecond / ofRaw[round]!.perSecond));
-    console.log(`  engine/SDK, median of ${rounds} rounds of ${entitiesPerRound}: ${ratio.toFixed(2)}`);
-  }
   for (let done = 0; done < fill; done += FILL_STEP) {
-    const { perSecond } = await measure(Math.min(FILL_STEP, fill - done), (index) => commit(`fill-${done + index}`));
-    const { rss, heapUsed } = Deno.memoryUsage();
-    const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-    console.log(`${done + FILL_STEP} entities, ${perSecond.toFixed(0)}/s, resident ${mib(rss)}, heap ${mib(heapUsed)}`);
+    const count = Math.min(FILL_STEP, fill - done);
+    const { perSecond } = await measure(count, (index) => cluster.put("fill", `k${done + index}`, `"${text}"`));
+    const sizes = await Promise.all([cluster.main, cluster.workers.get("worker-1")!].map(residentMib));
+    console.log(
+      `${done + count} entities, ${perSecond.toFixed(0)}/s, resident: main ${sizes[0]} MiB, worker ${sizes[1]} MiB`,
+    );
   }
   await store.close();
   raw.close();
+}
+
+async function residentMib({ pid }: Program): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Math.round(Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024);
 }
 
 await main();
