@@ -93,6 +93,8 @@ export const JOIN_PROOF_AGE_MS_MAX = 60_000;
 export const JOIN_TIMEOUT_MS = 5_000;
 export const HANDOVER_RETRY_MS = 100;
 export const SHUTDOWN_MS_MAX = 9_000;
+/** A program that is told to stop while it starts may finish its start, and stop in good order, within this. */
+export const SHUTDOWN_WHILE_STARTING_MS = 2_000;
 
 // Caches.
 export const CACHE_BYTES_DEFAULT = 64 * MIB;

@@ -3,7 +3,7 @@
  * stops it in good order on SIGTERM and SIGINT, and ends it when something happens that nobody expected.
  */
 import { ConfigError } from "../config/flags.ts";
-import { SHUTDOWN_MS_MAX } from "../limits.ts";
+import { SHUTDOWN_MS_MAX, SHUTDOWN_WHILE_STARTING_MS } from "../limits.ts";
 import { StorageError } from "../storage/store.ts";
 
 /** A program that could not start, for a reason that its message tells in one line. */
@@ -44,7 +44,12 @@ export async function runProgram(
 ): Promise<never> {
   const say = (line: string) => console.error(`${name}: ${line}`);
   const stopped = Promise.withResolvers<"signal">();
-  const onSignal = () => stopped.resolve("signal");
+  let isStarting = true;
+  const onSignal = () => {
+    stopped.resolve("signal");
+    // What is waited for at the start, a store or a lease, may never come. Nobody is served yet, so nothing can be lost.
+    if (isStarting) setTimeout(() => isStarting && Deno.exit(0), SHUTDOWN_WHILE_STARTING_MS);
+  };
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, onSignal);
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
@@ -60,6 +65,7 @@ export async function runProgram(
     say(line ?? `unexpected: ${error instanceof Error ? error.stack : error}`);
     Deno.exit(error instanceof ConfigError ? EXIT_CONFIGURATION : EXIT_FAILURE);
   }
+  isStarting = false;
   if ("help" in running) {
     console.log(running.help);
     Deno.exit(0);

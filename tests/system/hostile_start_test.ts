@@ -32,6 +32,15 @@ async function mounted(path: string, ...args: string[]): Promise<AsyncDisposable
   };
 }
 
+Deno.test("a worker that waits for a store that nobody makes stops when it is told to", async () => {
+  await using folder = await temporary();
+  const waiting = worker([`-shared-fs=${folder.path}/none`, "-main-addr=127.0.0.1:1"]);
+  await waiting.event("waiting_for_store");
+  waiting.signal("SIGTERM");
+  const { code, signal } = await waiting.ended();
+  assert.deepEqual([code, signal], [0, null], waiting.output);
+});
+
 Deno.test("flags and directories that are no good: exit 2 or 1, and one line", async (t) => {
   await using folder = await temporary();
   const file = `${folder.path}/a-file`;
