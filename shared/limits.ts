@@ -76,6 +76,7 @@ export const BATCH_BYTES_MAX = 1 * MIB;
 /** Where some batches are under way, fewer operations than these wait for one to come back. */
 export const BATCH_OPERATIONS_MIN = 16;
 export const BATCHES_IN_FLIGHT_MAX = 4;
+export const S3_BATCHES_IN_FLIGHT_MAX = 16;
 export const QUEUE_OPERATIONS_MAX = 10_000;
 export const QUEUE_BYTES_MAX = 64 * MIB;
 /** Writes with an unknown outcome that the main worker remembers; beyond it, whole partitions count as unresolved. */

@@ -7,7 +7,7 @@ import {
   QUEUE_BYTES_MAX,
   QUEUE_OPERATIONS_MAX,
   REQUEST_DEADLINE_MS,
-  S3_PARALLEL_MAX,
+  S3_BATCHES_IN_FLIGHT_MAX,
 } from "../../../shared/limits.ts";
 import { parseEntityKey } from "../../../shared/names.ts";
 import { settled } from "../../../shared/seams/manual_clock.ts";
@@ -48,19 +48,19 @@ Deno.test("dispatcher: what comes while two batches are under way goes in batche
   assert((await Promise.all(answers)).every((answer) => code(answer) === "found"));
 });
 
-Deno.test("dispatcher: at a bucket no operation waits for another one, as long as the worker has room for its request", async () => {
+Deno.test("dispatcher: at a bucket an operation goes at once, by itself, while few are under way, and then with a few others", async () => {
   using d = dispatching(routes(1, "a"), "bucket");
   const answers: Promise<Answer>[] = [];
-  for (let n = 0; n < S3_PARALLEL_MAX; n++) {
+  for (let n = 0; n < S3_BATCHES_IN_FLIGHT_MAX; n++) {
     answers.push(d.get(`k${n}`));
     if (n % 5 === 0) await settled();
   }
   await settled();
   const sizes = () => d.workers.batches.map(({ request }) => request.operations.length);
-  assert.deepEqual(sizes(), Array(S3_PARALLEL_MAX).fill(1));
-  for (let n = 0; n < 2 * S3_PARALLEL_MAX; n++) answers.push(d.get(`more-${n}`));
+  assert.deepEqual(sizes(), Array(S3_BATCHES_IN_FLIGHT_MAX).fill(1));
+  for (let n = 0; n < 2 * S3_BATCHES_IN_FLIGHT_MAX; n++) answers.push(d.get(`more-${n}`));
   await settled();
-  assert.equal(sizes().length, S3_PARALLEL_MAX);
+  assert.equal(sizes().length, S3_BATCHES_IN_FLIGHT_MAX);
   // Room for one: it takes its share of what waits.
   d.workers.next().answer(found(1));
   await settled();
