@@ -14,10 +14,14 @@ export interface Batching {
   readonly operationsMin: number;
 }
 
-/** In a directory the writes of a batch share a sync: few batches, and none that is not worth one. */
+/**
+ * In a directory the writes of a batch share a sync, and a call costs as much as some ten operations: few batches, and beside one
+ * that is under way none that is not worth its call (64 clients on two cores: a write took 0.59 ms of processor time
+ * with four batches of 16, and 0.46 ms with two of 32, in one run).
+ */
 const SHARED: Batching = {
   inFlightMax: BATCHES_IN_FLIGHT_MAX,
-  ofAnySize: 2,
+  ofAnySize: 1,
   parts: 3,
   operationsMin: BATCH_OPERATIONS_MIN,
 };

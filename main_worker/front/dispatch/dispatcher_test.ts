@@ -27,24 +27,24 @@ const retry = (reason: "not_owner" | "schema_unknown" | "response_full"): Operat
 });
 const code = ({ outcome }: Answer) => outcome.kind === "failed" ? outcome.code : outcome.kind;
 
-Deno.test("dispatcher: what comes while two batches are under way goes in batches of a fair size", async () => {
+Deno.test("dispatcher: beside a batch that is under way only another one of a fair size goes", async () => {
   using d = dispatching(routes(1, "a"));
-  const answers = [d.get("k0")];
+  const answers = [d.get("first")];
   await settled();
-  answers.push(d.get("k1"));
-  await settled();
-  for (let n = 2; n < 40; n++) answers.push(d.get(`k${n}`));
+  for (let n = 0; n < BATCH_OPERATIONS_MIN - 1; n++) answers.push(d.get(`k${n}`));
   await settled();
   const sizes = () => d.workers.batches.map(({ request }) => request.operations.length);
-  assert.deepEqual(sizes(), [1, 1, BATCH_OPERATIONS_MIN, BATCH_OPERATIONS_MIN]);
-  d.workers.next().answer(found(1));
+  assert.deepEqual(sizes(), [1]);
+  for (let n = 0; n < 4; n++) answers.push(d.get(`more-${n}`));
+  await settled();
+  assert.deepEqual(sizes(), [1, BATCH_OPERATIONS_MIN], "3 wait");
   d.workers.next().answer(found(1));
   await settled();
-  assert.deepEqual(sizes(), [BATCH_OPERATIONS_MIN, BATCH_OPERATIONS_MIN], "6 are not worth a third batch");
+  assert.deepEqual(sizes(), [BATCH_OPERATIONS_MIN], "they are not worth a batch beside another");
   d.workers.next().answer(found(1));
   await settled();
-  assert.deepEqual(sizes(), [BATCH_OPERATIONS_MIN, 6]);
-  for (const sent of d.workers.batches) sent.answer(found(1));
+  assert.deepEqual(sizes(), [3], "but alone they are");
+  d.workers.next().answer(found(1));
   assert((await Promise.all(answers)).every((answer) => code(answer) === "found"));
 });
 
@@ -372,15 +372,17 @@ Deno.test("dispatcher: a storage that fails at the second attempt does not mean 
 Deno.test("dispatcher: batch numbers never repeat, and the floor is the oldest batch that is waited for", async () => {
   using d = dispatching(routes(1, "a", "b"));
   const answers = [d.get("k0")];
+  const batch = async (name: string) => {
+    for (let n = 0; n < BATCH_OPERATIONS_MIN; n++) answers.push(d.get(`${name}-${n}`));
+    await settled();
+  };
   await settled();
-  answers.push(d.get("k1"));
-  await settled();
+  await batch("k1");
   const [first, second] = d.workers.batches.splice(0);
   assert.deepEqual([first!.request.floor, second!.request.floor], [first!.request.seq, first!.request.seq]);
   first!.answer(found(1));
   await settled();
-  answers.push(d.get("k2"));
-  await settled();
+  await batch("k2");
   const third = d.workers.next();
   assert.equal(third.request.floor, second!.request.seq);
   assert(third.request.seq > second!.request.seq);
