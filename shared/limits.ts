@@ -77,7 +77,7 @@ export const BATCH_BYTES_MAX = 1 * MIB;
 export const BATCH_OPERATIONS_MIN = 32;
 export const BATCHES_IN_FLIGHT_MAX = 3;
 export const S3_BATCHES_IN_FLIGHT_MAX = 16;
-export const QUEUE_OPERATIONS_MAX = 10_000;
+export const QUEUE_OPERATIONS_MAX = 20_000;
 export const QUEUE_BYTES_MAX = 64 * MIB;
 /** Writes with an unknown outcome that the main worker remembers; beyond it, whole partitions count as unresolved. */
 export const UNRESOLVED_WRITES_MAX = 100_000;
