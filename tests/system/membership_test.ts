@@ -231,6 +231,8 @@ Deno.test("rolling restart of all workers under load: no error for a client that
 
 Deno.test("restart of the main worker under load: workers come back by themselves, tokens stay valid", async () => {
   await using cluster = await Cluster.start({ workers: 2 });
+  // The database is ready with the first worker; the second one may be slower to join than what follows.
+  for (const worker of cluster.workers.values()) await worker.event("joined");
   const login = await fetch(`${cluster.url}/api/login`, { method: "POST", body: JSON.stringify({ key: ADMIN_KEY }) });
   const { token } = await login.json();
   const writers = new Writers(cluster, 8, token, false);
