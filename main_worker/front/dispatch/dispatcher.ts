@@ -92,7 +92,6 @@ interface Line {
   queueBytes: number;
   pumping: boolean;
   readonly inFlight: Map<number, Batch>;
-  inFlightOperations: number;
   /** Templates that the worker has been sent. */
   readonly templates: Set<string>;
   closed: boolean;
@@ -268,7 +267,6 @@ export class Dispatcher {
       queueBytes: 0,
       pumping: false,
       inFlight: new Map(),
-      inFlightOperations: 0,
       templates: new Set(),
       closed: false,
     };
@@ -346,8 +344,9 @@ export class Dispatcher {
    */
   #fill(line: Line): number {
     const { parts, operationsMin } = this.#parts.batching;
-    const share = Math.ceil((line.queue.length + line.inFlightOperations) / parts);
-    return Math.min(Math.max(share, operationsMin), BATCH_OPERATIONS_MAX);
+    let operations = line.queue.length;
+    for (const { members } of line.inFlight.values()) operations += members.length;
+    return Math.min(Math.max(Math.ceil(operations / parts), operationsMin), BATCH_OPERATIONS_MAX);
   }
 
   /**
@@ -388,7 +387,6 @@ export class Dispatcher {
     const { clock } = this.#parts;
     const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members };
     line.inFlight.set(batch.seq, batch);
-    line.inFlightOperations += members.length;
     if (line.templates.size + schemas.size > TEMPLATES_KNOWN_MAX) line.templates.clear();
     for (const hash of schemas.keys()) line.templates.add(hash);
     let deadlineMs = members.length === 0 ? TEMPLATE_DEADLINE_MS : 0;
@@ -422,7 +420,6 @@ export class Dispatcher {
 
   #answered(line: Line, batch: Batch, results: readonly OperationResult[]): void {
     if (!line.inFlight.delete(batch.seq)) return;
-    line.inFlightOperations -= batch.members.length;
     results.forEach((result, i) => {
       const pending = batch.members[i]!;
       if (result.kind === "retry") {
@@ -450,7 +447,6 @@ export class Dispatcher {
   /** A batch got no good answer: its operations are tried again, those that must not wait any longer are given up. */
   #lost(line: Line, batch: Batch, reason: TransportError["reason"], error?: unknown): void {
     if (!line.inFlight.delete(batch.seq)) return;
-    line.inFlightOperations -= batch.members.length;
     const { clock, control, log, metrics } = this.#parts;
     metrics.retry(reason);
     if (!line.closed) {
