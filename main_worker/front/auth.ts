@@ -2,6 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { sameSecret, secretHash, verifySession } from "../../shared/crypto/tokens.ts";
 import { CREDENTIAL_BYTES_MAX, VERIFIED_TOKENS_MAX } from "../../shared/limits.ts";
+import type { LogFields } from "../../shared/logging/logger.ts";
 import type { SchemaId } from "../../shared/names.ts";
 import { type Failure, failure } from "../../shared/outcome.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
@@ -30,6 +31,13 @@ const EVERYTHING: readonly Permission[] = Object.freeze(["read", "write", "admin
 const MISSING = failure("unauthorized", "A credential is needed: Authorization: Bearer <credential>");
 const MALFORMED = failure("unauthorized", "The Authorization header is not of the form: Bearer <credential>");
 const UNKNOWN = failure("unauthorized", "The credential is not valid, has expired or was revoked");
+
+/** What the audit log says of a caller. */
+export function auditedCaller(
+  { clientId, source, apiKeyId }: Pick<Principal, "clientId" | "source" | "apiKeyId">,
+): LogFields {
+  return { client_id: clientId, source, ...(apiKeyId === undefined ? {} : { api_key_id: apiKeyId }) };
+}
 
 /** Whether these permissions include one; `admin` includes all. */
 export function permits(permissions: readonly Permission[], permission: Permission): boolean {

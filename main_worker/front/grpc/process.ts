@@ -6,6 +6,7 @@ import {
   LIST_PAGE_DEFAULT,
   LIST_PAGE_MAX,
 } from "../../../shared/limits.ts";
+import { BoundedAudit } from "../../../shared/logging/bounded_audit.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
 import {
   type EntityKey,
@@ -24,10 +25,9 @@ import type {
   ClientResponse,
 } from "../../../shared/wire/client_messages.ts";
 import { STATUS_OF_CODE } from "../../../shared/wire/grpc/errors.ts";
-import { allowsSchema, type Authenticator, authorize, type Principal } from "../auth.ts";
+import { allowsSchema, auditedCaller, type Authenticator, authorize, type Principal } from "../auth.ts";
 import type { Control, Permission } from "../../control/control.ts";
 import type { EntityService } from "../entities.ts";
-import { RefusalLog } from "../rest/audit.ts";
 import { decodeCursor, encodeCursor } from "../rest/cursors.ts";
 import { Refusal } from "../rest/errors.ts";
 
@@ -79,7 +79,7 @@ class Ended extends Error {
 export function createProcess(parts: ProcessParts) {
   const { entities, control, authenticator, clock, log, documentBytesMax, answerBytesMax, metrics, countAction } =
     parts;
-  const refusals = new RefusalLog(log, clock);
+  const refusals = new BoundedAudit(log, clock);
 
   async function process(request: ClientRequest, credential: string, peer: string): Promise<ClientResponse> {
     const startedMs = clock.monotonic();
@@ -100,7 +100,7 @@ export function createProcess(parts: ProcessParts) {
   function admit({ operation, schemaId: given }: ClientRequest, credential: string, peer: string) {
     const refused = (refusal: Failure): Ended => {
       metrics.credentialRefused();
-      refusals.refused({ address: peer, code: refusal.code, operation });
+      refusals.audit("request_refused", { address: peer, code: refusal.code, operation });
       return new Ended(refusal);
     };
     const principal = authenticator.credential(credential);
@@ -117,9 +117,7 @@ export function createProcess(parts: ProcessParts) {
       countAction(request.operation, result);
       log.audit(request.operation, {
         address: peer,
-        client_id: principal.clientId,
-        source: principal.source,
-        ...(principal.apiKeyId === undefined ? {} : { api_key_id: principal.apiKeyId }),
+        ...auditedCaller(principal),
         result,
         schema_id: schemaId,
       });

@@ -1,11 +1,11 @@
 /** The REST door: finds the route of a request, checks who calls, runs the handler and answers, whatever happens. */
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import { REQUEST_ID_BYTES_MAX } from "../../../shared/limits.ts";
+import { BoundedAudit } from "../../../shared/logging/bounded_audit.ts";
 import type { SchemaId } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
 import { type Random, randomHex } from "../../../shared/seams/random.ts";
 import { authorize, type Principal } from "../auth.ts";
-import { RefusalLog } from "./audit.ts";
 import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
@@ -95,7 +95,7 @@ function createApp(
 ): RestApp {
   const { authenticator, statistics, metrics, clock, log } = deps;
   const ids = new RequestIds(deps.random);
-  const refusals = new RefusalLog(log, clock);
+  const refusals = new BoundedAudit(log, clock);
 
   /** Who calls; a refusal when the route needs somebody else. */
   function admit(route: Route, request: Request): Principal | Failure | undefined {
@@ -113,7 +113,12 @@ function createApp(
     const { info, requestId, isHead, target: { path, query } } = passing;
     const refused = (refusal: Failure): Response => {
       metrics.credentialRefused();
-      refusals.refused({ requestId, address: info.remoteAddr.hostname, code: refusal.code, route: route.path });
+      refusals.audit("request_refused", {
+        request_id: requestId,
+        address: info.remoteAddr.hostname,
+        code: refusal.code,
+        route: route.path,
+      });
       return failed(passing, refusal);
     };
 

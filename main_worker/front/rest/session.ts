@@ -3,7 +3,7 @@ import { createNonce, signSession } from "../../../shared/crypto/tokens.ts";
 import { ADMIN_BODY_BYTES_MAX, CLIENT_ID_BYTES_MAX, CREDENTIAL_BYTES_MAX } from "../../../shared/limits.ts";
 import { failure } from "../../../shared/outcome.ts";
 import type { Permission } from "../../control/control.ts";
-import { permits, type Principal } from "../auth.ts";
+import { auditedCaller, permits, type Principal } from "../auth.ts";
 import { readJsonObject } from "./bodies.ts";
 import { jsonContent, NO_CONTROL_PATTERN, ref } from "./components.ts";
 import { refuse } from "./errors.ts";
@@ -43,9 +43,8 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
     log.audit("login", {
       request_id: call.requestId,
       address: call.info.remoteAddr.hostname,
+      ...auditedCaller(principal),
       client_id: clientId,
-      source: principal.source,
-      ...(principal.apiKeyId === undefined ? {} : { api_key_id: principal.apiKeyId }),
     });
     return json(call, 200, {
       token,
