@@ -39,9 +39,11 @@ export async function readBody(
   const deadline = deadlines.begin(timeoutMs, () => {
     body.reject(refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`));
   });
-  const reader = declared !== null && WHOLE_NUMBER.test(declared)
-    ? readDeclared(request, bytesMax, body.resolve, body.reject)
-    : readPieces(request, bytesMax, body.resolve, body.reject);
+  // One that is as long as was declared, which the server sees to, is read in one piece, without a stream around it.
+  const whole = declared !== null && WHOLE_NUMBER.test(declared);
+  const reader = whole ? undefined : request.body?.getReader();
+  const reading = whole ? request.bytes() : readPieces(reader, bytesMax);
+  reading.then((bytes) => bytes.length > bytesMax ? body.reject(tooLarge(bytesMax)) : body.resolve(bytes), body.reject);
   try {
     return await body.promise;
   } catch (error) {
@@ -55,41 +57,20 @@ export async function readBody(
 
 const WHOLE_NUMBER = /^\d+$/;
 
-/** Reads a body that is as long as was declared, which the server has seen to: in one piece, without a stream around it. */
-function readDeclared(
-  request: Request,
+/** Reads to the end, or until it is too much. */
+async function readPieces(
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
   bytesMax: number,
-  resolve: (body: Uint8Array) => void,
-  reject: (error: unknown) => void,
-): undefined {
-  request.bytes().then((body) => body.length > bytesMax ? reject(tooLarge(bytesMax)) : resolve(body), reject);
-}
-
-/** Reads a body of unknown length, and answers the reader to give it up by. */
-function readPieces(
-  request: Request,
-  bytesMax: number,
-  resolve: (body: Uint8Array) => void,
-  reject: (error: unknown) => void,
-): ReadableStreamDefaultReader<Uint8Array> | undefined {
-  if (request.body === null) {
-    resolve(new Uint8Array(0));
-    return;
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader?.read() ?? { done: true };
+    if (done) return chunks.length === 1 ? chunks[0]! : concatBytes(chunks, size);
+    size += value.length;
+    if (size > bytesMax) throw tooLarge(bytesMax);
+    chunks.push(value);
   }
-  const reader = request.body.getReader();
-  const read = async () => {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return chunks.length === 1 ? chunks[0]! : concatBytes(chunks, size);
-      size += value.length;
-      if (size > bytesMax) throw tooLarge(bytesMax);
-      chunks.push(value);
-    }
-  };
-  read().then(resolve, reject);
-  return reader;
 }
 
 /**
