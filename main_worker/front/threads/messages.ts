@@ -2,6 +2,7 @@
 import type { MetricsSnapshot } from "../../../shared/metrics/serve.ts";
 import type { LogConfig } from "../../../shared/config/common.ts";
 import type { Address } from "../../../shared/config/values.ts";
+import type { Store } from "../../../shared/storage/store.ts";
 import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
 import type { SchemaId } from "../../../shared/names.ts";
 import type { Credentials, Routes, Template } from "../../control/control.ts";
@@ -28,7 +29,7 @@ export interface ThreadOptions {
   readonly grpcServerName: string | undefined;
   readonly grpcMaxRecvBytes: number;
   readonly bodyBytesMax: number;
-  readonly storeKind: "directory" | "bucket";
+  readonly storeKind: Store["kind"];
   readonly partitions: number;
   /** Share of the read cache. */
   readonly cacheBytes: number;

@@ -15,9 +15,10 @@ async function taken(store: BucketStore): Promise<BucketEntities> {
 async function withStore(
   run: (emulator: S3Emulator, entities: BucketEntities, store: BucketStore) => Promise<void>,
   options: Parameters<typeof S3Emulator.start>[0] = {},
+  context: Parameters<typeof openStore>[1] = {},
 ): Promise<void> {
   await using emulator = await S3Emulator.start(options);
-  const store = await openStore(emulator.endpoint);
+  const store = await openStore(emulator.endpoint, context);
   try {
     await run(emulator, await taken(store), store);
   } finally {
@@ -171,24 +172,23 @@ Deno.test("a blind write whose answer was lost is found, or finds what was in it
 });
 
 Deno.test("a blind write in doubt of a worker that may not write any more is of unknown outcome", async () => {
-  await using emulator = await S3Emulator.start();
   let allowed = true;
-  const store = await openStore(emulator.endpoint, { mayWrite: () => allowed });
-  try {
-    const entities = await taken(store);
-    const at = named("k");
-    emulator.set(envelopeKey(at.name), envelopeOf("k", 1, "of the next owner"));
-    const release = Promise.withResolvers<void>();
-    emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "reset" } });
-    emulator.fault({ method: "GET", key: ".enc", effect: { kind: "slow", until: release.promise } });
-    const blind = entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined, blind: true });
-    await until(() => emulator.count("GET", ".enc") === 1);
-    allowed = false;
-    release.resolve();
-    assert.equal(await reasonOf(blind), "unknown");
-  } finally {
-    await store.close();
-  }
+  await withStore(
+    async (emulator, entities) => {
+      const at = named("k");
+      emulator.set(envelopeKey(at.name), envelopeOf("k", 1, "of the next owner"));
+      const release = Promise.withResolvers<void>();
+      emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "reset" } });
+      emulator.fault({ method: "GET", key: ".enc", effect: { kind: "slow", until: release.promise } });
+      const blind = entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined, blind: true });
+      await until(() => emulator.count("GET", ".enc") === 1);
+      allowed = false;
+      release.resolve();
+      assert.equal(await reasonOf(blind), "unknown");
+    },
+    {},
+    { mayWrite: () => allowed },
+  );
 });
 
 Deno.test("an answered error of any kind is repeated, and the write is there once", async () => {
@@ -237,32 +237,31 @@ Deno.test("a refusal for good is unavailable at once, and nothing was changed", 
 });
 
 Deno.test("a worker that may not write sends nothing, also no repetition", async () => {
-  await using emulator = await S3Emulator.start();
   let allowed = true;
-  const store = await openStore(emulator.endpoint, { mayWrite: () => allowed });
-  try {
-    const entities = await taken(store);
-    const at = named("k");
-    const hit = Promise.withResolvers<void>();
-    emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "slow", until: hit.promise } });
-    const slow = entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined });
-    await until(() => emulator.count("PUT", ".enc") === 1);
-    allowed = false;
-    const other = named("other");
-    const refused = entities.commit({ ...other, envelope: envelopeOf("other", 1), expected: undefined });
-    assert.equal(await reasonOf(refused), "unavailable");
-    hit.resolve();
-    assert.equal((await slow).kind, "committed");
-    allowed = true;
-    emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "reset" } });
-    const first = entities.commit({ ...other, envelope: envelopeOf("other", 1), expected: undefined });
-    await until(() => emulator.count("PUT", ".enc") === 2);
-    allowed = false;
-    assert.equal(await reasonOf(first), "unknown");
-    assert.equal(emulator.count("PUT", ".enc"), 2);
-  } finally {
-    await store.close();
-  }
+  await withStore(
+    async (emulator, entities) => {
+      const at = named("k");
+      const hit = Promise.withResolvers<void>();
+      emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "slow", until: hit.promise } });
+      const slow = entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined });
+      await until(() => emulator.count("PUT", ".enc") === 1);
+      allowed = false;
+      const other = named("other");
+      const refused = entities.commit({ ...other, envelope: envelopeOf("other", 1), expected: undefined });
+      assert.equal(await reasonOf(refused), "unavailable");
+      hit.resolve();
+      assert.equal((await slow).kind, "committed");
+      allowed = true;
+      emulator.fault({ method: "PUT", key: ".enc", effect: { kind: "reset" } });
+      const first = entities.commit({ ...other, envelope: envelopeOf("other", 1), expected: undefined });
+      await until(() => emulator.count("PUT", ".enc") === 2);
+      allowed = false;
+      assert.equal(await reasonOf(first), "unknown");
+      assert.equal(emulator.count("PUT", ".enc"), 2);
+    },
+    {},
+    { mayWrite: () => allowed },
+  );
 });
 
 async function until(condition: () => boolean): Promise<void> {
