@@ -14,6 +14,7 @@ import {
 import { TransportError } from "../transport.ts";
 import { type Address, formatAddress, nobodyListens, parseAddress } from "./address.ts";
 import { failureOfStatus, WireError } from "./errors.ts";
+import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { MessageCodec } from "./message_codec.ts";
 import type { Method } from "./methods.ts";
 import { clientTls, type TlsSource } from "./tls.ts";
@@ -44,6 +45,7 @@ export class Channel {
   /** `token` is presented with each call; empty: none. @throws {TypeError} when `address` is not `host:port`. */
   constructor(address: string, token: () => string, options: ChannelOptions) {
     grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+    deferSessionDestruction();
     this.#address = parseAddress(address);
     this.#token = token;
     const tls = clientTls(options.tls, this.#address.host, options.serverName);

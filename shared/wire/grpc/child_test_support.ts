@@ -7,21 +7,30 @@ import { serveMainOverGrpc } from "./main_server.ts";
 const messageBytesMax = GRPC_MESSAGE_BYTES_MAX_DEFAULT;
 
 /**
- * `heartbeat <address>`: sends one heartbeat and waits. `serve`: listens, prints its address, prints `heartbeat` for
- * each one, and answers none.
+ * `heartbeat <address>`: sends one heartbeat and waits. `insist <address>`: sends one after the other, whatever comes of
+ * them. `serve`: listens, prints its address, prints `heartbeat` for each one, and answers none.
  */
 export class Child implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #lines: AsyncIterator<string>;
+  #over = false;
 
   constructor(...args: string[]) {
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-check", "-A", import.meta.filename!, ...args],
+      // The C library overwrites what is freed: to use it once more is a crash, not an accident that waits.
+      env: { MALLOC_PERTURB_: "165" },
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
+    this.#process.status.then(() => this.#over = true);
     this.#lines = lines(this.#process.stdout);
+  }
+
+  /** Whether the process is gone. */
+  get over(): boolean {
+    return this.#over;
   }
 
   /** Resolves when the process is gone. */
@@ -82,6 +91,9 @@ if (import.meta.main) {
   const [mode, address] = Deno.args;
   if (mode === "heartbeat") {
     await connectMainOverGrpc({ address: address!, messageBytesMax }).heartbeat(HEARTBEAT, 60_000);
+  } else if (mode === "insist") {
+    const client = connectMainOverGrpc({ address: address!, messageBytesMax });
+    while (true) await client.heartbeat(HEARTBEAT, 1_000).catch(() => {});
   } else {
     const refuse = () => Promise.reject(new Error("not expected"));
     const server = await serveMainOverGrpc({

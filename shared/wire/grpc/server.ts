@@ -14,6 +14,7 @@ import {
 import { TransportError } from "../transport.ts";
 import { formatAddress, parseAddress, peerHost } from "./address.ts";
 import { statusOfError } from "./errors.ts";
+import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { Method } from "./methods.ts";
 import { serverCredentials, type TlsSource } from "./tls.ts";
 
@@ -63,6 +64,7 @@ export class RpcServer {
    */
   constructor(options: ServerOptions, authorize?: (credential: string) => boolean, open: readonly string[] = []) {
     grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+    deferSessionDestruction();
     this.#options = options;
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": options.messageBytesMax,
