@@ -1,7 +1,7 @@
 /**
  * HTTP/2 sessions that are destroyed only when nothing works on them any more.
  *
- * Deno (2.9.4 to 2.9.6 at least) frees the native memory of a session within `destroy`. A GOAWAY of the peer destroys
+ * Deno (2.9.5 and 2.9.6 at least) frees the native memory of a session within `destroy`. A GOAWAY of the peer destroys
  * an idle session while nghttp2 is still handling that frame, so nghttp2 goes on in freed memory: sooner or later a
  * client that merely connects, calls and leaves ends the process (denoland/deno#36788). Nothing in JavaScript can
  * catch that.
