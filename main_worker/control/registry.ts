@@ -412,7 +412,7 @@ export class Registry implements MainHandler {
     // This process was stopped or starved: the heartbeats that came meanwhile are still on their way in.
     const late = now - this.#sweepDueMs;
     if (late > SWEEP_MS) {
-      for (const member of this.#members.values()) member.lastArrivalMs += late;
+      for (const member of this.#members.values()) member.lastArrivalMs = Math.min(member.lastArrivalMs + late, now);
     }
     const missed = [...this.#members.values()].filter((member) =>
       now - member.lastArrivalMs >= HEARTBEAT_MS * HEARTBEATS_MISSED_MAX

@@ -1,4 +1,5 @@
 import assert from "assert";
+import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../../shared/limits.ts";
 import { recordingLogger } from "../../shared/logging/logger.ts";
 import type { Partition } from "../../shared/names.ts";
 import { ManualClock } from "../../shared/seams/manual_clock.ts";
@@ -176,6 +177,19 @@ Deno.test("registry: three missed heartbeats end a membership; standing still it
   assert.deepEqual(registry.routes().owners, ["none", "none", "none", "none"]);
   await assert.rejects(a.beat(), refusal("denied"));
   assert.equal(registry.workers()[0]!.status, "Unavailable");
+  registry.close();
+});
+
+Deno.test("registry: standing still makes no worker live longer that was heard of since and then died", async () => {
+  const { registry, clock } = start();
+  const a = await new Member(registry, "a").join();
+  clock.freeze(30_000);
+  await a.beat();
+  await clock.advance(0);
+  // It is killed now, and started again.
+  await clock.advance(HEARTBEAT_MS * HEARTBEATS_MISSED_MAX + 1_000);
+  assert.equal(registry.routes().workers.size, 0);
+  await new Member(registry, "a", "another start").join();
   registry.close();
 });
 
