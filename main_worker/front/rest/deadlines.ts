@@ -1,4 +1,7 @@
-/** Deadlines of many things that usually end long before: one timer for all of them, because most timers are never due. */
+/**
+ * Deadlines of many things that usually end long before: one timer for all of them, because most timers are never due. It
+ * is left to itself when nothing is open, because setting one costs as much as reading a small body.
+ */
 import type { Clock, Timer } from "../../../shared/seams/clock.ts";
 
 interface Deadline {
@@ -26,9 +29,6 @@ export class Deadlines {
 
   end(deadline: Deadline): void {
     this.#open.delete(deadline);
-    if (this.#open.size > 0 || this.#timer === undefined) return;
-    this.#clock.clearTimer(this.#timer);
-    this.#timer = undefined;
   }
 
   #sweep(): void {
