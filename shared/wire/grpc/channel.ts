@@ -29,6 +29,15 @@ export interface ChannelOptions {
   readonly serverName?: string | undefined;
 }
 
+/** A call that carries many messages each way, as its caller sees it. */
+export interface Exchange<Request> {
+  /** Whether it takes messages: neither side has ended it. */
+  readonly isOpen: boolean;
+  send(message: Request): void;
+  /** Sends no more; answers still come. */
+  end(): void;
+}
+
 const identity = (bytes: Buffer) => bytes;
 
 /** Calls methods of one server. Connects when it is first used, and again whenever the connection is lost. */
@@ -145,6 +154,52 @@ export class Channel {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /**
+   * Opens a call that carries many messages each way. `onEnd` is called once, when no more answers will come, with the
+   * reason for that.
+   */
+  exchange<Request, Response>(
+    method: Method<Request, Response>,
+    onMessage: (message: Response) => void,
+    onEnd: (error: TransportError) => void,
+  ): Exchange<Request> {
+    const { path } = method;
+    let isOpen = true;
+    const over = (error: TransportError) => {
+      isOpen = false;
+      onEnd(error);
+      onEnd = () => {};
+    };
+    const call = this.#start(
+      path,
+      () => this.#client.makeBidiStreamRequest(path, identity, identity, this.#currentMetadata()),
+    );
+    call.on("data", (bytes: Buffer) => {
+      try {
+        onMessage(this.#decode(path, method.response, bytes));
+      } catch (error) {
+        if (!(error instanceof TransportError)) throw error;
+        call.cancel();
+        over(error);
+      }
+    });
+    call.on("error", (error: grpc.ServiceError) => {
+      isOpen = false;
+      this.#fail(path, error).catch(over);
+    });
+    call.once("end", () => {
+      // An error comes behind the end, where there is one.
+      setTimeout(() => isOpen && over(new TransportError("broken", `${path}: the other side ended the call`)), 0);
+    });
+    return {
+      get isOpen() {
+        return isOpen;
+      },
+      send: (message) => call.write(method.request.encode(message)),
+      end: () => isOpen && call.end(),
+    };
   }
 
   /**

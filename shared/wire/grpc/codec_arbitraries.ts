@@ -5,7 +5,6 @@ import type { EntityMeta, Failure } from "../../outcome.ts";
 import type { ClientEntity, ClientRequest, ClientResponse } from "../client_messages.ts";
 import type {
   BatchRequest,
-  BatchResponse,
   EntityEvent,
   HeartbeatRequest,
   HeartbeatResponse,
@@ -18,6 +17,7 @@ import type {
   UnsubscribeRequest,
 } from "../messages.ts";
 import { STATUS_OF_CODE } from "./errors.ts";
+import type { BatchAnswer } from "./codec_batch.ts";
 import type { AuthenticatedRequest } from "./codec_client.ts";
 
 const number = fc.maxSafeNat();
@@ -97,7 +97,10 @@ const result: fc.Arbitrary<OperationResult> = fc.oneof(
   }),
 );
 
-const batchResponse: fc.Arbitrary<BatchResponse> = fc.record({ results: fc.array(result, { maxLength: 8 }) });
+const batchResponse: fc.Arbitrary<BatchAnswer> = fc.record({
+  results: fc.array(result, { maxLength: 8 }),
+  seq: number,
+});
 
 const listRequest: fc.Arbitrary<ListRequest> = fc.record({
   epoch: number,

@@ -231,8 +231,13 @@ type ResultTag =
   | Exclude<OperationResult["kind"], "retry">
   | Extract<OperationResult, { kind: "retry" }>["reason"];
 
+/** The answer to the batch with this number. */
+export interface BatchAnswer extends BatchResponse {
+  readonly seq: number;
+}
+
 /** Codec of `BatchResponse`. */
-export function batchResponseCodec(definition: Definition): MessageCodec<BatchResponse> {
+export function batchResponseCodec(definition: Definition): MessageCodec<BatchAnswer> {
   const kinds = enumTable<ResultTag>(definition, "OperationResult.Kind", {
     found: "FOUND",
     not_modified: "NOT_MODIFIED",
@@ -285,10 +290,10 @@ export function batchResponseCodec(definition: Definition): MessageCodec<BatchRe
     }
   }
 
-  return messageCodec<BatchResponse>(definition, {
+  return messageCodec<BatchAnswer>(definition, {
     name: "BatchResponse",
     counts: { results: BATCH_OPERATIONS_MAX },
-    toMessage: (response) => ({ results: response.results.map(resultToMessage) }),
-    fromMessage: (message) => ({ results: message.results.map(resultFromMessage) }),
+    toMessage: ({ results, seq }) => ({ results: results.map(resultToMessage), seq: outWhole(seq, "seq") }),
+    fromMessage: (message) => ({ results: message.results.map(resultFromMessage), seq: whole(message.seq, "seq") }),
   });
 }

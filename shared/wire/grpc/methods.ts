@@ -24,6 +24,7 @@ export function mainMethods(codec: Codec) {
 export function workerMethods(codec: Codec) {
   return {
     processBatch: method("ProcWorker/ProcessBatch", codec.batchRequest, codec.batchResponse),
+    processBatches: method("ProcWorker/ProcessBatches", codec.batchRequest, codec.batchResponse),
     list: method("ProcWorker/List", codec.listRequest, codec.listResponse),
     events: method("ProcWorker/Events", codec.eventsRequest, codec.entityEvent),
   };

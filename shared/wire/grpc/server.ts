@@ -1,11 +1,11 @@
 /** A gRPC server: listens, refuses callers without a credential before anything runs, and stops without hanging. */
 import { Buffer } from "node:buffer";
-import type { Http2Session } from "node:http2";
-import type { Server as NetServer } from "node:net";
+import type { Http2Server, Http2Session, ServerHttp2Session } from "node:http2";
 import grpc from "@grpc/grpc-js";
 import {
   CREDENTIAL_BYTES_MAX,
   GRPC_CONNECTIONS_MAX,
+  GRPC_EXCHANGES_MAX,
   GRPC_KEEPALIVE_MS,
   GRPC_KEEPALIVE_TIMEOUT_MS,
   GRPC_STREAMS_MAX,
@@ -13,7 +13,7 @@ import {
 } from "../../limits.ts";
 import { TransportError } from "../transport.ts";
 import { formatAddress, parseAddress, peerHost } from "./address.ts";
-import { statusOfError } from "./errors.ts";
+import { statusOfError, WireError } from "./errors.ts";
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { Method } from "./methods.ts";
 import { serverCredentials, type TlsSource } from "./tls.ts";
@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly address: string;
   /** Bytes that a received message may have. */
   readonly messageBytesMax: number;
+  /** Bytes of a connection, and of each call, that may be on their way unread. Default: 65,535, as HTTP/2 has it. */
+  readonly windowBytes?: number;
   /** TLS; absent: none. */
   readonly tls?: TlsSource;
   /** Connections that are let in at a time. Default: {@linkcode GRPC_CONNECTIONS_MAX} */
@@ -44,6 +46,15 @@ export interface CallContext {
 
 type UnaryCall = grpc.ServerUnaryCall<Buffer, Buffer>;
 type StreamCall = grpc.ServerWritableStream<Buffer, Buffer>;
+type DuplexCall = grpc.ServerDuplexStream<Buffer, Buffer>;
+
+/** A method as grpc-js wants it; what travels as a stream is said where it does. */
+interface Served {
+  readonly path: string;
+  readonly handle: grpc.UntypedHandleCall;
+  readonly requestStream?: true;
+  readonly responseStream?: true;
+}
 
 const identity = (bytes: Buffer) => bytes;
 
@@ -51,6 +62,7 @@ const identity = (bytes: Buffer) => bytes;
 export class RpcServer {
   readonly #server: grpc.Server;
   readonly #options: ServerOptions;
+  readonly #authorize: (credential: string) => boolean;
   readonly #streams = new Set<(error: unknown) => void>();
   #address = "";
   #active = 0;
@@ -66,6 +78,7 @@ export class RpcServer {
     grpc.setLogVerbosity(grpc.logVerbosity.NONE);
     deferSessionDestruction();
     this.#options = options;
+    this.#authorize = authorize ?? (() => true);
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": options.messageBytesMax,
       "grpc.max_concurrent_streams": GRPC_STREAMS_MAX,
@@ -87,15 +100,15 @@ export class RpcServer {
     return this.#server;
   }
 
-  /** Adds a service whose methods are answered by one message. */
-  add(methods: readonly { path: string; handle: grpc.UntypedHandleCall; stream?: boolean }[]): void {
+  /** Adds a service. */
+  add(methods: readonly Served[]): void {
     const definition: Record<string, grpc.MethodDefinition<Buffer, Buffer>> = {};
     const handlers: Record<string, grpc.UntypedHandleCall> = {};
-    for (const { path, handle, stream = false } of methods) {
+    for (const { path, handle, requestStream = false, responseStream = false } of methods) {
       definition[path] = {
         path,
-        requestStream: false,
-        responseStream: stream,
+        requestStream,
+        responseStream,
         requestSerialize: identity,
         requestDeserialize: identity,
         responseSerialize: identity,
@@ -110,7 +123,7 @@ export class RpcServer {
   unary<Request, Response>(
     method: Method<Request, Response>,
     handle: (request: Request, context: CallContext) => Promise<Response>,
-  ): { path: string; handle: grpc.UntypedHandleCall } {
+  ): Served {
     const run = async (call: UnaryCall, respond: grpc.sendUnaryData<Buffer>) => {
       if (this.#draining) return respond(this.#status(STOPPING, method.path));
       const context = new Context(call);
@@ -135,7 +148,7 @@ export class RpcServer {
   stream<Request, Response>(
     method: Method<Request, Response>,
     handle: (request: Request, send: (message: Response) => boolean, signal: AbortSignal) => Promise<void>,
-  ): { path: string; handle: grpc.UntypedHandleCall; stream: true } {
+  ): Served {
     const run = async (call: StreamCall) => {
       const ended = new AbortController();
       const fail = (error: unknown) => {
@@ -166,7 +179,52 @@ export class RpcServer {
         fail(error);
       }
     };
-    return { path: method.path, handle: run as grpc.UntypedHandleCall, stream: true };
+    return { path: method.path, handle: run as grpc.UntypedHandleCall, responseStream: true };
+  }
+
+  /**
+   * A handler of a call with many messages, each of which is answered by one when it is done. The credential is asked about
+   * with each: it may be good no more. A message that cannot be answered ends the call, after the answers to those that are
+   * being worked on; what came behind it was not begun.
+   */
+  exchange<Request, Response>(
+    method: Method<Request, Response>,
+    handle: (request: Request) => Promise<Response>,
+  ): Served {
+    const run = (call: DuplexCall) => {
+      const credential = credentialOf(call.metadata);
+      let underWay = 0;
+      let end: (() => void) | undefined;
+      const finish = (how: () => void) => {
+        end ??= how;
+        if (underWay > 0) return;
+        this.#streams.delete(fail);
+        end();
+        end = () => {};
+      };
+      const fail = (error: unknown) => finish(() => call.emit("error", this.#status(error, method.path)));
+      this.#streams.add(fail);
+      call.once("cancelled", () => finish(() => {}));
+      call.once("end", () => finish(() => call.end()));
+      call.on("data", async (message: Buffer) => {
+        if (end !== undefined) return;
+        if (!this.#authorize(credential)) return fail(UNAUTHENTICATED);
+        this.#active += 1;
+        underWay += 1;
+        if (underWay >= GRPC_EXCHANGES_MAX) call.pause();
+        try {
+          call.write(method.response.encode(await handle(method.request.decode(message))));
+        } catch (error) {
+          end ??= () => call.emit("error", this.#status(error, method.path));
+        }
+        underWay -= 1;
+        if (end !== undefined) finish(end);
+        else if (call.isPaused()) call.resume();
+        this.#active -= 1;
+        if (this.#active === 0) this.#onIdle();
+      });
+    };
+    return { path: method.path, handle: run as grpc.UntypedHandleCall, requestStream: true, responseStream: true };
   }
 
   /** Starts to listen. @throws {Error} with a sentence when the address cannot be used. */
@@ -182,10 +240,12 @@ export class RpcServer {
     }).catch((error: Error) => {
       throw new Error(`cannot listen on ${this.#options.address}: ${bindReason(error)}`, { cause: error });
     });
-    // grpc-js has no option for it (1.14); the servers under it do, and Deno ends a process that has no descriptor left.
-    const { http2Servers } = this.#server as unknown as { readonly http2Servers: ReadonlyMap<NetServer, unknown> };
+    // grpc-js has no option for either (1.14); the servers under it do, and Deno ends a process that has no descriptor left.
+    const { http2Servers } = this.#server as unknown as { readonly http2Servers: ReadonlyMap<Http2Server, unknown> };
+    const { connectionsMax = GRPC_CONNECTIONS_MAX, windowBytes } = this.#options;
     for (const server of http2Servers.keys()) {
-      server.maxConnections = this.#options.connectionsMax ?? GRPC_CONNECTIONS_MAX;
+      server.maxConnections = connectionsMax;
+      if (windowBytes !== undefined) server.on("session", (session) => widen(session, windowBytes));
     }
     this.#address = formatAddress({ host, port: bound });
   }
@@ -228,6 +288,13 @@ export class RpcServer {
 }
 
 const STOPPING = new TransportError("busy", "the server stops");
+const UNAUTHENTICATED = new WireError("UNAUTHENTICATED", "the token is missing or not valid");
+
+/** Lets so much of a connection, and of each of its calls, be on its way unread. */
+function widen(session: ServerHttp2Session, windowBytes: number): void {
+  session.settings({ initialWindowSize: windowBytes });
+  session.setLocalWindowSize(windowBytes);
+}
 
 function bindReason(error: Error): string {
   if (/EADDRINUSE|AddrInUse|in use/i.test(error.message)) return "the address is already in use";
@@ -250,7 +317,7 @@ function gate(authorize: (credential: string) => boolean, open: ReadonlySet<stri
     const listener = new grpc.ServerListenerBuilder().withOnReceiveMetadata((metadata, next) => {
       const credential = credentialOf(metadata);
       if (credential !== "" && authorize(credential)) next(metadata);
-      else call.sendStatus({ code: grpc.status.UNAUTHENTICATED, details: "the token is missing or not valid" });
+      else call.sendStatus(statusOfError(UNAUTHENTICATED));
     }).build();
     return new grpc.ServerInterceptingCall(
       call,

@@ -3,7 +3,7 @@
  * in one process. A bench of calls moves 4,096 operations in each iteration.
  */
 import type { EntityName, Partition } from "../../names.ts";
-import type { BatchRequest, BatchResponse, Operation } from "../messages.ts";
+import type { BatchRequest, Operation } from "../messages.ts";
 import { createCodec } from "./codec.ts";
 import { connectWorkerOverGrpc } from "./worker_client.ts";
 import { serveWorkerOverGrpc } from "./worker_server.ts";
@@ -34,8 +34,8 @@ function batch(size: number): BatchRequest {
 }
 
 const meta = { version: 12, etag: "12-0123456789abcdef", writtenAtMs: Date.now(), size: document.length };
-const stored = (size: number): BatchResponse => ({ results: Array(size).fill({ kind: "stored", meta }) });
-const found = (size: number): BatchResponse => ({ results: Array(size).fill({ kind: "found", document, meta }) });
+const stored = (size: number) => ({ seq: 1_000, results: Array(size).fill({ kind: "stored", meta }) });
+const found = (size: number) => ({ seq: 1_000, results: Array(size).fill({ kind: "found", document, meta }) });
 
 for (const size of [1, 32, 128]) {
   const request = batch(size);
@@ -71,9 +71,10 @@ for (const size of [1, 8, 32, 128]) {
     const client = connectWorkerOverGrpc({ messageBytesMax, codec })(server.address, () => "t");
     const request = batch(size);
     await client.processBatch(request, 5_000);
+    let seq = request.seq;
     let left = OPERATIONS / size;
     const lane = async () => {
-      while (left-- > 0) await client.processBatch(request, 5_000);
+      while (left-- > 0) await client.processBatch({ ...request, seq: ++seq }, 5_000);
     };
     bench.start();
     await Promise.all(Array.from({ length: Math.max(2, IN_FLIGHT / size) }, lane));

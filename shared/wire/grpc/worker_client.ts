@@ -8,6 +8,7 @@ import type {
   ListResponse,
 } from "../messages.ts";
 import { type ConnectWorker, TransportError, type WorkerClient } from "../transport.ts";
+import { BatchCalls } from "./batch_calls.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import { type Codec, createCodec } from "./codec.ts";
 import { workerMethods } from "./methods.ts";
@@ -25,7 +26,8 @@ export function connectWorkerOverGrpc(options: WorkerClientOptions): ConnectWork
   const methods = workerMethods(options.codec ?? createCodec());
   return (address, token) => {
     try {
-      return new GrpcWorkerClient(new Channel(address, token, options), methods);
+      const channel = new Channel(address, token, options);
+      return new GrpcWorkerClient(channel, methods, new BatchCalls(channel, methods, token, options.messageBytesMax));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       return unreachable(error);
@@ -36,14 +38,16 @@ export function connectWorkerOverGrpc(options: WorkerClientOptions): ConnectWork
 class GrpcWorkerClient implements WorkerClient {
   readonly #channel: Channel;
   readonly #methods: ReturnType<typeof workerMethods>;
+  readonly #batches: BatchCalls;
 
-  constructor(channel: Channel, methods: ReturnType<typeof workerMethods>) {
+  constructor(channel: Channel, methods: ReturnType<typeof workerMethods>, batches: BatchCalls) {
     this.#channel = channel;
     this.#methods = methods;
+    this.#batches = batches;
   }
 
   processBatch(request: BatchRequest, deadlineMs: number): Promise<BatchResponse> {
-    return this.#channel.call(this.#methods.processBatch, request, deadlineMs);
+    return this.#batches.process(request, deadlineMs);
   }
 
   list(request: ListRequest, deadlineMs: number): Promise<ListResponse> {

@@ -1,4 +1,5 @@
 /** A processing worker's gRPC server: the main worker's calls, and nobody else's. */
+import type { BatchRequest } from "../messages.ts";
 import type { WorkerHandler } from "../transport.ts";
 import { type Codec, createCodec } from "./codec.ts";
 import { type Health, HEALTH_PATHS, serveHealth } from "./health.ts";
@@ -31,9 +32,19 @@ export interface WorkerServer {
 export async function serveWorkerOverGrpc(options: WorkerServerOptions): Promise<WorkerServer> {
   const { handler, authorize } = options;
   const methods = workerMethods(options.codec ?? createCodec());
-  const server = new RpcServer(options, authorize, options.health ? HEALTH_PATHS : []);
+  const server = new RpcServer(
+    // The main worker has several batches on their way at a time, and is the only caller.
+    { windowBytes: options.messageBytesMax, ...options },
+    authorize,
+    options.health ? HEALTH_PATHS : [],
+  );
+  const process = async (request: BatchRequest) => {
+    const { results } = await handler.processBatch(request);
+    return { results, seq: request.seq };
+  };
   server.add([
-    server.unary(methods.processBatch, (request) => handler.processBatch(request)),
+    server.unary(methods.processBatch, process),
+    server.exchange(methods.processBatches, process),
     server.unary(methods.list, (request) => handler.list(request)),
     server.stream(methods.events, (request, send, signal) => handler.events(request, send, signal)),
   ]);
