@@ -148,8 +148,12 @@ export class Recovery {
     return files.sort((a, b) => a.number - b.number);
   }
 
-  /** Whether the writer goes on writing: then what was read is soon not all, or not what was acknowledged. */
+  /**
+   * Whether the writer may go on writing: then what was read is soon not all, or not what was acknowledged. A file that was
+   * empty may be one that its writer is about to lock.
+   */
   async #isLive(files: readonly LogFile[]): Promise<boolean> {
+    if (files.at(-1)!.size === 0) return true;
     const lock = await this.#parts.disk.openLock(`${this.#parts.directory}/${files.at(-1)!.name}`);
     if (lock === undefined) return true;
     try {

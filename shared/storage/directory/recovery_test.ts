@@ -9,7 +9,11 @@ import { type TakeOutcome } from "../store.ts";
 import { type DirectoryEntities } from "./entities.ts";
 import { type StorageEvent } from "./events.ts";
 import { FrameScanner } from "./frame.ts";
+import { logName } from "./log_header.ts";
+import { encodeRecords } from "./record.ts";
+import { Recovery } from "./recovery.ts";
 import { openDirectoryStore } from "./store.ts";
+import { WriterLog } from "./writer_log.ts";
 
 const P = 0 as Partition;
 const LOGS = "/db/log/";
@@ -364,6 +368,25 @@ Deno.test("recovery: a group that did not fit is gone even if only its removal i
   disk.kill();
   world.machine.crash("untruncated");
   assert.deepEqual(await state((await world.worker()).entities), { a: "1" });
+});
+
+Deno.test("recovery: a log that its writer is about to lock is not taken for a dead writer's", async () => {
+  const [clock, random, machine] = [new TestClock(), new SeededRandom(1), new MemoryMachine()];
+  const [directory, store, writer] = ["/db/log", "store", "0".repeat(32)];
+  const recovery = new Recovery({ disk: machine.process(), clock, directory, store });
+  const path = `${directory}/${logName(writer, 1)}`;
+  machine.create(path);
+  assert.deepEqual(await recovery.recover([writer], P, 0), { changes: new Map(), last: 0 });
+  // The writer goes on where it was: it locks and begins the file, writes, and is killed.
+  machine.names.delete(path);
+  const disk = machine.process();
+  const log = await WriterLog.open(writer, { disk, clock, random, directory, store });
+  const envelope = new Uint8Array([1]);
+  await log.append(encodeRecords([{ partition: P, sequence: 1, name: nameOf("s", "a"), envelope }]), () => {});
+  disk.kill();
+  const { changes, last } = await recovery.recover([writer], P, 0);
+  assert.deepEqual([[...changes.keys()], last], [[nameOf("s", "a")], 1]);
+  recovery.close();
 });
 
 Deno.test("recovery: however many partitions are taken at once, a dead writer's log is read once", async () => {
