@@ -192,6 +192,7 @@ export class RpcServer {
     handle: (request: Request) => Promise<Response>,
   ): Served {
     const run = (call: DuplexCall) => {
+      if (this.#draining) return call.emit("error", this.#status(STOPPING, method.path));
       const credential = credentialOf(call.metadata);
       let underWay = 0;
       let end: (() => void) | undefined;
