@@ -48,10 +48,12 @@ export class ReadCache {
     return undefined;
   }
 
-  /** Keeps a copy of the document, if the stamp is still current. */
+  /** Keeps the document, which nobody may change any more, if the stamp is still current. */
   fill(name: EntityName, document: Uint8Array, meta: EntityMeta, slot: number, stamp: Stamp): void {
     if (this.#entries === undefined || !this.#coherence.isCurrent(slot, stamp)) return;
-    this.#entries.set(name, { document: document.slice(), meta, slot, stamp });
+    // A part of a message or of a larger body is copied, or it would keep all of that in memory.
+    const whole = document.byteLength === document.buffer.byteLength;
+    this.#entries.set(name, { document: whole ? document : document.slice(), meta, slot, stamp });
   }
 
   clear(): void {
