@@ -124,6 +124,8 @@ export class Keyring implements Sealer {
     const found = this.#dataKey(slot, name);
     const key = found instanceof Promise ? await found : found;
     let document: ArrayBuffer;
+    // As in `seal`.
+    await undefined;
     try {
       document = await crypto.subtle.decrypt(
         {

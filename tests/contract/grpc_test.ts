@@ -428,6 +428,7 @@ Deno.test("gRPC for clients, on real programs", async (t) => {
         });
       const worker = (await cluster.workers.get("worker-1")!.event("started")).grpc_addr as string;
       assert.equal(await call(worker, "ProcWorker", "ProcessBatch", {}), "UNAUTHENTICATED");
+      assert.equal(await call(worker, "ProcWorker", "ProcessBatches", {}), "UNAUTHENTICATED");
       assert.equal(await call(worker, "ProcWorker", "List", {}), "UNAUTHENTICATED");
       const join = {
         worker_id: "worker-9",

@@ -1,4 +1,6 @@
 /** Batches over one call: none waits for another, and whatever ends the call, each batch learns what became of it. */
+import { Buffer } from "node:buffer";
+import grpc from "@grpc/grpc-js";
 import assert from "assert";
 import { GRPC_EXCHANGES_MAX, GRPC_MESSAGE_BYTES_MAX_DEFAULT, GRPC_SHARED_CALL_BYTES_MAX } from "../../limits.ts";
 import type { EntityName, Partition } from "../../names.ts";
@@ -202,6 +204,27 @@ Deno.test("batch calls: a server that drains answers what it has begun and refus
     await assert.rejects(world.send(3), fails("busy", /stops/));
     await drained;
     assert.equal(world.arrived.length, 1);
+  });
+});
+
+Deno.test("batch calls: a message that is none ends its call with a reason and nothing else", async () => {
+  await World.with(async (world) => {
+    const client = new grpc.Client(world.server.address, grpc.credentials.createInsecure());
+    const metadata = new grpc.Metadata();
+    metadata.set("authorization", "Bearer first");
+    const identity = (bytes: Buffer) => bytes;
+    const call = client.makeBidiStreamRequest("/deltadb.ProcWorker/ProcessBatches", identity, identity, metadata);
+    call.on("data", () => assert.fail("it was answered"));
+    const ended = new Promise<grpc.ServiceError>((resolve) => call.on("error", resolve));
+    call.write(Buffer.from("nonsense"));
+    const { code, details } = await ended;
+    assert.equal(code, grpc.status.INVALID_ARGUMENT, details);
+    client.close();
+    const answer = world.send(1);
+    await world.until(1);
+    world.answer(1);
+    assert.deepEqual(await answer, answerOf(1));
+    assert.deepEqual(world.faults, []);
   });
 });
 
