@@ -6,11 +6,13 @@
  * deno task soak --minutes=60 --workers=4
  * deno task soak --kills=1000 --threads=4
  * deno task soak --takeovers=20
+ * deno task soak --scale=10
  * ```
  */
 import { parseArgs } from "node:util";
 import { runFailover } from "./failover.ts";
 import { INCIDENTS, medianAndWorst, table } from "./nemesis.ts";
+import { measureScaling } from "./scaling.ts";
 import { measureTakeovers } from "./takeover.ts";
 
 const { values } = parseArgs({
@@ -26,6 +28,8 @@ const { values } = parseArgs({
     threads: { type: "string", default: "1" },
     /** Measures, instead, how long partitions are away after `kill -9` of a worker with a full log, so many times. */
     takeovers: { type: "string" },
+    /** Measures, instead, what moves while workers join until there are so many, and leave again. */
+    scale: { type: "string" },
   },
 });
 
@@ -42,6 +46,19 @@ if (values.takeovers !== undefined) {
   const { median, worst } = medianAndWorst(away);
   console.log(`all: median ${Math.round(median)} ms, worst ${Math.round(worst)} ms`);
   Deno.exit(0);
+}
+
+if (values.scale !== undefined) {
+  const summary = await measureScaling(Number(values.scale), ({ what, moved, needed, tookMs }) => {
+    console.log(`${what}: ${moved} partitions moved, ${needed} had to, even again after ${Math.round(tookMs)} ms`);
+  });
+  const { operations, acknowledged, refused, unknown, violations } = summary;
+  console.log(
+    `${operations} operations, ${acknowledged} acknowledged writes, ${refused} refused, ${unknown} with an unknown outcome, ` +
+      `${violations.length} violations`,
+  );
+  for (const violation of violations) console.log(violation);
+  Deno.exit(violations.length + refused + unknown > 0 ? 1 : 0);
 }
 
 const end = Date.now() + Number(values.minutes) * 60_000;
@@ -68,10 +85,10 @@ const result = await runFailover({
   },
   onAftermath({ incident, awayMs }, operations) {
     strikes += 1;
-    console.log(
-      `${new Date().toISOString()} ${strikes} ${incident}: away ${Math.round(medianAndWorst(awayMs).worst)} ms ` +
-        `at worst; ${operations} operations`,
-    );
+    const away = awayMs.length === 0
+      ? "it had no partitions"
+      : `away ${Math.round(medianAndWorst(awayMs).worst)} ms at worst`;
+    console.log(`${new Date().toISOString()} ${strikes} ${incident}: ${away}; ${operations} operations`);
   },
 });
 const { operations, acknowledged, refused, unknown, keysJudged, undecided, violations, aftermaths, output } = result;
