@@ -180,7 +180,7 @@ export class Dispatcher {
     if (this.#closed) return Promise.resolve({ outcome: NO_WORKER, stamp: undefined });
     if (this.#routes.owners[op.partition] === "none") return Promise.resolve({ outcome: NO_WORKER, stamp: undefined });
     const bytes = op.payload.byteLength + op.name.length + OPERATION_OVERHEAD_BYTES;
-    if (this.#full(bytes) || (write && this.#unresolved.full)) {
+    if (!this.#hasRoom(1, bytes, 1) || (write && this.#unresolved.full)) {
       return Promise.resolve({ outcome: OVERLOADED, stamp: undefined });
     }
     const slot = coherence.slotOf(op.name);
@@ -228,10 +228,19 @@ export class Dispatcher {
     this.#route(pending);
   }
 
-  /** Whether no more can wait, in lines, parked or behind an earlier write on their entity. */
-  #full(bytes: number): boolean {
-    const lines = Math.max(1, this.#lines.size);
-    return this.#live.size >= QUEUE_OPERATIONS_MAX * lines || this.#liveBytes + bytes > QUEUE_BYTES_MAX * lines;
+  /**
+   * Whether so many operations, with payloads of so many bytes, can be taken at once, and no more than `share` of the room is
+   * taken then. What only counts together must be let in together: when requests of many get in by parts, all of them fail.
+   */
+  admits(operations: number, payloadBytes: number, share = 1): boolean {
+    return this.#hasRoom(operations, payloadBytes + operations * OPERATION_OVERHEAD_BYTES, share);
+  }
+
+  /** Whether so many more can wait, in lines, parked or behind an earlier write on their entity. */
+  #hasRoom(operations: number, bytes: number, share: number): boolean {
+    const lines = Math.max(1, this.#lines.size) * share;
+    return this.#live.size + operations <= QUEUE_OPERATIONS_MAX * lines &&
+      this.#liveBytes + bytes <= QUEUE_BYTES_MAX * lines;
   }
 
   /** Answers what waits and closes every line. */
@@ -540,7 +549,8 @@ const NO_WORKER: Failure = failure("no_worker", "no worker can take this entity'
   retryAfterS: RETRY_AFTER_S,
 });
 
-const OVERLOADED: Failure = failure("overloaded", "too many operations are waiting; nothing was changed", {
+/** The answer where there is no room. */
+export const OVERLOADED: Failure = failure("overloaded", "too many operations are waiting; nothing was changed", {
   retryAfterS: RETRY_AFTER_S,
 });
 

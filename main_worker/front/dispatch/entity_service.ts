@@ -26,7 +26,7 @@ import type {
   WatchOptions,
   WriteOptions,
 } from "../entities.ts";
-import type { Answer, Dispatcher } from "./dispatcher.ts";
+import { type Answer, type Dispatcher, OVERLOADED } from "./dispatcher.ts";
 import type { Lister } from "./lister.ts";
 import type { Operations } from "./operations.ts";
 import type { WatchHub } from "./watch_hub.ts";
@@ -40,6 +40,12 @@ export interface EntityServiceParts {
   readonly coherence: CoherenceTable;
   readonly watches: WatchHub;
 }
+
+/**
+ * How much of the dispatcher's room a step may take that another one follows. Without the rest, the first steps of new requests
+ * would keep the last ones of those before from getting in, and in the end none would be done.
+ */
+const FIRST_STEP_SHARE = 0.5;
 
 /** Names that start with a schema's prefix and a key's beginning. */
 function listPrefix(schemaId: SchemaId, keyPrefix: string): string {
@@ -73,11 +79,16 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     return answer.outcome.kind === "found" ? keep(op.name, answer.outcome.document, answer) : answer.outcome;
   }
 
-  function get(schemaId: SchemaId, key: EntityKey, conditions: Conditions): Outcome | Promise<Outcome> {
+  /** What the cache answers, if it has the entity. */
+  function cached(schemaId: SchemaId, key: EntityKey, conditions: Conditions): Outcome | undefined {
     const hit = cache.get(entityName(schemaId, key));
-    if (hit === undefined) return read(schemaId, key, conditions);
+    if (hit === undefined) return undefined;
     if (!ifNoneMatchHolds(conditions.ifNoneMatch, hit.meta.etag)) return { kind: "not_modified", meta: hit.meta };
     return { kind: "found", document: hit.document, meta: hit.meta };
+  }
+
+  function get(schemaId: SchemaId, key: EntityKey, conditions: Conditions): Outcome | Promise<Outcome> {
+    return cached(schemaId, key, conditions) ?? read(schemaId, key, conditions);
   }
 
   async function write(
@@ -105,17 +116,22 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     return refused ? Promise.resolve(refused) : write(schemaId, key, document, options, judge, false);
   }
 
+  function admitted(operations: number, bytes: number, share: number): Failure | undefined {
+    return dispatcher.admits(operations, bytes, share) ? undefined : OVERLOADED;
+  }
+
   async function putMany(
     schemaId: SchemaId,
     documents: ReadonlyMap<EntityKey, Uint8Array>,
     options: WriteOptions,
   ): Promise<PutManyOutcome> {
     const judge = template(schemaId);
-    const refused = unusable(judge) ??
-      (judge && documents.size > 1 ? await validate(schemaId, documents, judge) : undefined);
+    const validated = judge !== undefined && documents.size > 1;
+    const bytes = documents.values().reduce((sum, document) => sum + document.byteLength, 0);
+    const refused = unusable(judge) ?? admitted(documents.size, bytes, validated ? FIRST_STEP_SHARE : 1) ??
+      (validated ? await validate(schemaId, documents, judge) ?? admitted(documents.size, bytes, 1) : undefined);
     if (refused) return refused;
     const keys = [...documents.keys()];
-    const validated = judge !== undefined && documents.size > 1;
     const outcomes = await Promise.all(
       keys.map((key) => write(schemaId, key, documents.get(key)!, options, judge, validated)),
     );
@@ -163,9 +179,10 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
 
   async function getMany(schemaId: SchemaId, keys: readonly EntityKey[]): Promise<ReadonlyMap<EntityKey, Outcome>> {
     const outcomes = new Map<EntityKey, Outcome>();
+    const hasRoom = dispatcher.admits(keys.length, 0);
     let bytes = 0;
     await Promise.all(keys.map(async (key) => {
-      const outcome = await get(schemaId, key, {});
+      const outcome = cached(schemaId, key, {}) ?? (hasRoom ? await read(schemaId, key, {}) : OVERLOADED);
       if (outcome.kind === "found") bytes += outcome.document.byteLength;
       outcomes.set(key, bytes > MULTI_GET_BYTES_MAX ? ANSWER_TOO_LARGE : outcome);
     }));

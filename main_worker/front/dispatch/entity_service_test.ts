@@ -1,4 +1,5 @@
 import assert from "assert";
+import { QUEUE_OPERATIONS_MAX } from "../../../shared/limits.ts";
 import { parseEntityKey } from "../../../shared/names.ts";
 import { settled } from "../../../shared/seams/manual_clock.ts";
 import type { OperationResult } from "../../../shared/wire/messages.ts";
@@ -129,4 +130,31 @@ Deno.test("entities: a listing is within the schema, and says where it goes on",
   assert(page.kind === "page");
   assert.deepEqual([page.entries[0]!.key, page.entries[0]!.meta?.version, page.next], ["a_b", 3, "s_a_b"]);
   s.dispatcher.close();
+});
+
+Deno.test("entities: requests of many get in whole or not at all, and those that have begun before new ones", async () => {
+  const s = serving();
+  const template: Template = { hash: "ab".repeat(32), text: bytes("{}"), invalid: undefined };
+  const documents = new Map(Array.from({ length: 100 }, (_, n) => [key(`k${n}`), bytes("1")]));
+  const put = s.service.put(SCHEMA, key("hot"), bytes("1"), {});
+  await settled();
+  s.workers.next().answer(stored(1));
+  await put;
+  const waiting = Array.from({ length: QUEUE_OPERATIONS_MAX / 2 - 50 }, (_, n) => s.get(`w${n}`));
+  const before = s.dispatcher.depth;
+  s.template(template);
+  const refused = await s.service.putMany(SCHEMA, documents, {});
+  assert.equal(refused.kind === "failed" && refused.code, "overloaded");
+  assert.equal(s.dispatcher.depth, before, "a part of it got in");
+  s.control.publish({ schemas: { revision: 2, templates: new Map() } });
+  const accepted = s.service.putMany(SCHEMA, documents, {});
+  assert.equal(s.dispatcher.depth, before + documents.size);
+  while (s.dispatcher.depth < QUEUE_OPERATIONS_MAX - 50) waiting.push(s.get(`w${waiting.length}`));
+  assert.equal((await s.service.putMany(SCHEMA, documents, {})).kind, "failed");
+  const read = await s.service.getMany(SCHEMA, [key("hot"), ...documents.keys()]);
+  assert.equal(read.get(key("hot"))!.kind, "found");
+  const other = read.get(key("k1"))!;
+  assert.equal(other.kind === "failed" && other.code, "overloaded");
+  s.dispatcher.close();
+  await Promise.all([accepted, ...waiting]);
 });
