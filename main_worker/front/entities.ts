@@ -67,6 +67,8 @@ export interface EntityService {
   /** A hit in the read cache is answered without a promise. */
   get(schemaId: SchemaId, key: EntityKey, conditions: Conditions): Outcome | Promise<Outcome>;
   put(schemaId: SchemaId, key: EntityKey, document: Uint8Array, options: WriteOptions): Promise<Outcome>;
+  /** Why a PUT of many would not be taken now, whatever is in it: it need not be looked at then. */
+  crowded(): Failure | undefined;
   /** Validates all before it writes any. */
   putMany(
     schemaId: SchemaId,

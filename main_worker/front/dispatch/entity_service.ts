@@ -120,6 +120,10 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     return dispatcher.admits(operations, bytes, share) ? undefined : OVERLOADED;
   }
 
+  function crowded(): Failure | undefined {
+    return admitted(1, 0, FIRST_STEP_SHARE);
+  }
+
   async function putMany(
     schemaId: SchemaId,
     documents: ReadonlyMap<EntityKey, Uint8Array>,
@@ -223,7 +227,7 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     return watches.watch(schemaId, options);
   }
 
-  return { get, put, putMany, patch, delete: remove, getMany, list, counts, watch };
+  return { get, put, crowded, putMany, patch, delete: remove, getMany, list, counts, watch };
 }
 
 const ANSWER_TOO_LARGE = failure("too_large", "the answer would be too large; ask for fewer keys at once");

@@ -193,6 +193,8 @@ export function createProcess(parts: ProcessParts) {
     if (request.ifMatch || request.ifNoneMatch) {
       throw new Ended(failure("bad_request", "Conditions apply to a single entity"));
     }
+    const crowded = entities.crowded();
+    if (crowded !== undefined) throw new Ended(crowded);
     const documents = new Map<EntityKey, Uint8Array>();
     for (const { key, payload } of given) {
       const parsed = keyOf(key);

@@ -112,6 +112,8 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
   }
 
   async function putMany(call: Call, schemaId: SchemaId, body: Uint8Array, options: WriteOptions): Promise<Response> {
+    const crowded = entities.crowded();
+    if (crowded !== undefined) throw new Refusal(crowded);
     const sliced = sliceDocuments(body);
     if (sliced.kind === "failed") throw new Refusal(sliced);
     const documents = new Map<EntityKey, Uint8Array>();

@@ -298,3 +298,12 @@ Deno.test("names are decoded strictly, a plus sign is a space, and neighbours st
     assert.deepEqual([response.status, (await errorOf(response)).code], [400, "invalid_schema_id"], id);
   }
 });
+
+Deno.test("where too much waits, a PUT of many is refused without a look at it, and a PUT of one is tried", async () => {
+  const { send, entities } = await createHarness();
+  entities.isCrowded = true;
+  const refused = await send("PUT", "/entity/s", { body: `{"a":1,` });
+  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);
+  assert.equal((await refused.json()).code, "overloaded");
+  assert.equal((await send("PUT", "/entity/s?key=a", { body: "1" })).status, 200);
+});

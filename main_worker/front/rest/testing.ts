@@ -141,6 +141,8 @@ export class FakeEntities implements EntityService {
   fault: Fault = () => undefined;
   /** Set by a test to judge documents. */
   judge: (schemaId: SchemaId, key: EntityKey, document: Uint8Array) => readonly Violation[] = () => [];
+  /** Set by a test: too much is waiting. */
+  isCrowded = false;
   /** Whether listings know versions without documents (a directory does). */
   listsVersions = true;
   #writes = 0;
@@ -165,6 +167,10 @@ export class FakeEntities implements EntityService {
       return Promise.resolve(failure("schema_violation", "the document does not match its schema", { violations }));
     }
     return Promise.resolve(this.#write("put", schemaId, key, options, () => document.slice()));
+  }
+
+  crowded(): Failure | undefined {
+    return this.isCrowded ? failure("overloaded", "too much is waiting", { retryAfterS: 1 }) : undefined;
   }
 
   putMany(
