@@ -99,7 +99,7 @@ export class Worker {
     });
     this.handler = {
       processBatch: (request) => executor.processBatch(request),
-      list: (request) => listPartitions({ entities, ownership, log, sealer: () => this.#sealer }, request),
+      list: (request) => listPartitions({ entities, ownership, clock, log, sealer: () => this.#sealer }, request),
       events: (_request, send, signal) => events.stream(send, signal),
     };
   }

@@ -3,6 +3,7 @@ import { documentSize, etagOf, readEnvelopeHeader } from "../../shared/crypto/en
 import type { Sealer } from "../../shared/crypto/sealer.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import { compareNames, type Partition } from "../../shared/names.ts";
+import { type Clock, sleep } from "../../shared/seams/clock.ts";
 import type { Entities, Listed } from "../../shared/storage/store.ts";
 import type { ListItem, ListRequest, ListResponse } from "../../shared/wire/messages.ts";
 import type { Ownership } from "../ownership/ownership.ts";
@@ -10,9 +11,14 @@ import type { Ownership } from "../ownership/ownership.ts";
 export interface ListingParts {
   readonly entities: Pick<Entities, "list" | "counts">;
   readonly ownership: Pick<Ownership, "enter" | "leave">;
+  readonly clock: Clock;
   readonly log: Logger;
   sealer(): Sealer;
 }
+
+/** Partitions that are read, and documents that are opened, before others get a turn: a page of 1,000 is a long pause. */
+const PARTITIONS_A_TURN = 8;
+const DOCUMENTS_A_TURN = 32;
 
 /** Lists what this worker owns of the request's partitions; the others are named in the answer, which is then not whole. */
 export async function listPartitions(parts: ListingParts, request: ListRequest): Promise<ListResponse> {
@@ -71,8 +77,13 @@ async function page(
   const merged: Listed[] = [];
   let bytes = 0;
   let more = false;
+  let filled = 0;
   for (;;) {
-    for (const source of sources) if (source.empty) await source.fill();
+    for (const source of sources) {
+      if (!source.empty) continue;
+      await source.fill();
+      if (++filled % PARTITIONS_A_TURN === 0) await sleep(parts.clock, 0);
+    }
     const next = sources.reduce<Source | undefined>(
       (least, source) =>
         source.head !== undefined && (least?.head === undefined || compareNames(source.head.name, least.head.name) < 0)
@@ -88,7 +99,10 @@ async function page(
     bytes += next.head.size;
     merged.push(next.take());
   }
-  const items = await Promise.all(merged.map((entry) => item(parts, entry, want)));
+  const items: ListItem[] = [];
+  for (let at = 0; at < merged.length; at += DOCUMENTS_A_TURN) {
+    items.push(...await Promise.all(merged.slice(at, at + DOCUMENTS_A_TURN).map((entry) => item(parts, entry, want))));
+  }
   return { items, more, notOwned: [] };
 }
 

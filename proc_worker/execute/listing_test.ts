@@ -1,6 +1,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import { silentLogger } from "../../shared/logging/logger.ts";
+import { systemClock } from "../../shared/seams/clock.ts";
 import {
   compareNames,
   type EntityKey,
@@ -31,6 +32,7 @@ function storeOf(partitions: readonly (readonly Listed[])[], asked: ListQuery[] 
       counts: () => Promise.resolve(undefined),
     },
     ownership: { enter: () => true, leave: () => {} },
+    clock: systemClock,
     log: silentLogger,
     sealer: () => ({
       keyId: "k",

@@ -45,7 +45,7 @@ export interface EntityServiceParts {
  * How much of the dispatcher's room a step may take that another one follows. Without the rest, the first steps of new requests
  * would keep the last ones of those before from getting in, and in the end none would be done.
  */
-const FIRST_STEP_SHARE = 0.5;
+const FIRST_STEP_SHARE = 0.75;
 
 /** Names that start with a schema's prefix and a key's beginning. */
 function listPrefix(schemaId: SchemaId, keyPrefix: string): string {

@@ -140,7 +140,7 @@ Deno.test("entities: requests of many get in whole or not at all, and those that
   await settled();
   s.workers.next().answer(stored(1));
   await put;
-  const waiting = Array.from({ length: QUEUE_OPERATIONS_MAX / 2 - 50 }, (_, n) => s.get(`w${n}`));
+  const waiting = Array.from({ length: 0.75 * QUEUE_OPERATIONS_MAX - 50 }, (_, n) => s.get(`w${n}`));
   const before = s.dispatcher.depth;
   s.template(template);
   const refused = await s.service.putMany(SCHEMA, documents, {});
