@@ -43,10 +43,16 @@ async function beside(work: () => Promise<unknown>, round: () => Promise<Round>)
       done++;
     }
   })();
-  const figures = await round();
-  over = true;
-  await working;
-  return [figures, done];
+  // A failure of the work ends the round at once.
+  const failed = working.then(() => new Promise<never>(() => {}));
+  try {
+    const figures = await Promise.race([round(), failed]);
+    over = true;
+    await working;
+    return [figures, done];
+  } finally {
+    over = true;
+  }
 }
 
 /** A store that is filled under the old key, and opened with the new one. */

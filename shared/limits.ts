@@ -253,7 +253,7 @@ export const GRPC_CONNECTIONS_MAX = 2_000;
 export const GRPC_STREAMS_MAX = 256;
 /** Messages of one call that are worked on at a time; more are not read until one of them is answered. */
 export const GRPC_EXCHANGES_MAX = 64;
-/** A larger message between the programs travels in a call of its own, so that it holds up no other. */
+/** A larger batch travels to a processing worker in a call of its own, so that it holds up no other. */
 export const GRPC_SHARED_CALL_BYTES_MAX = 256 * KIB;
 export const GRPC_KEEPALIVE_MS = 10_000;
 export const GRPC_KEEPALIVE_TIMEOUT_MS = 5_000;

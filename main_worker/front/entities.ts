@@ -68,7 +68,7 @@ export interface EntityService {
   get(schemaId: SchemaId, key: EntityKey, conditions: Conditions): Outcome | Promise<Outcome>;
   put(schemaId: SchemaId, key: EntityKey, document: Uint8Array, options: WriteOptions): Promise<Outcome>;
   /** Why a PUT of many would not be taken now, whatever is in it: it need not be looked at then. */
-  crowded(): Failure | undefined;
+  crowded(schemaId: SchemaId): Failure | undefined;
   /** Validates all before it writes any. */
   putMany(
     schemaId: SchemaId,

@@ -229,11 +229,17 @@ export class Dispatcher {
   }
 
   /**
-   * Whether so many operations, with payloads of so many bytes, can be taken at once, and no more than `share` of the room is
-   * taken then. What only counts together must be let in together: when requests of many get in by parts, all of them fail.
+   * Whether so many operations, with names and payloads of so many bytes, can be taken at once, wherever they go, and no more
+   * than `share` of the room is taken then. What only counts together must be let in together: when requests of many get in by
+   * parts, all of them fail.
    */
-  admits(operations: number, payloadBytes: number, share = 1): boolean {
-    return this.#hasRoom(operations, payloadBytes + operations * OPERATION_OVERHEAD_BYTES, share);
+  admits(operations: number, contentBytes: number, share = 1): boolean {
+    const bytes = contentBytes + operations * OPERATION_OVERHEAD_BYTES;
+    if (!this.#hasRoom(operations, bytes, share)) return false;
+    const fits = (waiting: number, waitingBytes: number) =>
+      waiting + operations <= QUEUE_OPERATIONS_MAX && waitingBytes + bytes <= QUEUE_BYTES_MAX;
+    return fits(this.#parked.length, this.#parkedBytes) &&
+      this.#lines.values().every(({ queue, queueBytes }) => fits(queue.length, queueBytes));
   }
 
   /** Whether so many more can wait, in lines, parked or behind an earlier write on their entity. */

@@ -41,6 +41,9 @@ export interface EntityServiceParts {
   readonly watches: WatchHub;
 }
 
+/** Bytes of a storage name for each unit of a schema id or key: each of up to three bytes of UTF-8 may become `%XX`. */
+const NAME_GROWTH_MAX = 9;
+
 /**
  * How much of the dispatcher's room a step may take that another one follows. Without the rest, the first steps of new requests
  * would keep the last ones of those before from getting in, and in the end none would be done.
@@ -120,8 +123,8 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     return dispatcher.admits(operations, bytes, share) ? undefined : OVERLOADED;
   }
 
-  function crowded(): Failure | undefined {
-    return admitted(1, 0, FIRST_STEP_SHARE);
+  function crowded(schemaId: SchemaId): Failure | undefined {
+    return admitted(2, 0, template(schemaId) === undefined ? 1 : FIRST_STEP_SHARE);
   }
 
   async function putMany(
@@ -131,7 +134,8 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
   ): Promise<PutManyOutcome> {
     const judge = template(schemaId);
     const validated = judge !== undefined && documents.size > 1;
-    const bytes = documents.values().reduce((sum, document) => sum + document.byteLength, 0);
+    let bytes = documents.size * NAME_GROWTH_MAX * schemaId.length;
+    for (const [key, document] of documents) bytes += document.byteLength + NAME_GROWTH_MAX * key.length;
     const refused = unusable(judge) ?? admitted(documents.size, bytes, validated ? FIRST_STEP_SHARE : 1) ??
       (validated ? await validate(schemaId, documents, judge) ?? admitted(documents.size, bytes, 1) : undefined);
     if (refused) return refused;
@@ -182,11 +186,13 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
   }
 
   async function getMany(schemaId: SchemaId, keys: readonly EntityKey[]): Promise<ReadonlyMap<EntityKey, Outcome>> {
+    const hits = new Map(keys.map((key) => [key, cached(schemaId, key, {})]));
+    const missing = keys.filter((key) => hits.get(key) === undefined);
+    const hasRoom = dispatcher.admits(missing.length, 0);
     const outcomes = new Map<EntityKey, Outcome>();
-    const hasRoom = dispatcher.admits(keys.length, 0);
     let bytes = 0;
     await Promise.all(keys.map(async (key) => {
-      const outcome = cached(schemaId, key, {}) ?? (hasRoom ? await read(schemaId, key, {}) : OVERLOADED);
+      const outcome = hits.get(key) ?? (hasRoom ? await read(schemaId, key, {}) : OVERLOADED);
       if (outcome.kind === "found") bytes += outcome.document.byteLength;
       outcomes.set(key, bytes > MULTI_GET_BYTES_MAX ? ANSWER_TOO_LARGE : outcome);
     }));

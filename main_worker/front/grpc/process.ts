@@ -193,7 +193,7 @@ export function createProcess(parts: ProcessParts) {
     if (request.ifMatch || request.ifNoneMatch) {
       throw new Ended(failure("bad_request", "Conditions apply to a single entity"));
     }
-    const crowded = entities.crowded();
+    const crowded = entities.crowded(schema);
     if (crowded !== undefined) throw new Ended(crowded);
     const documents = new Map<EntityKey, Uint8Array>();
     for (const { key, payload } of given) {

@@ -112,7 +112,7 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
   }
 
   async function putMany(call: Call, schemaId: SchemaId, body: Uint8Array, options: WriteOptions): Promise<Response> {
-    const crowded = entities.crowded();
+    const crowded = entities.crowded(schemaId);
     if (crowded !== undefined) throw new Refusal(crowded);
     const sliced = sliceDocuments(body);
     if (sliced.kind === "failed") throw new Refusal(sliced);

@@ -150,11 +150,12 @@ export class Recovery {
 
   /**
    * Whether the writer may go on writing: then what was read is soon not all, or not what was acknowledged. A file that was
-   * empty may be one that its writer is about to lock.
+   * empty may be one that its writer is about to lock; those before it stay locked while the writer lives.
    */
   async #isLive(files: readonly LogFile[]): Promise<boolean> {
-    if (files.at(-1)!.size === 0) return true;
-    const lock = await this.#parts.disk.openLock(`${this.#parts.directory}/${files.at(-1)!.name}`);
+    const begun = files.findLast(({ size }) => size > 0);
+    if (begun === undefined) return true;
+    const lock = await this.#parts.disk.openLock(`${this.#parts.directory}/${begun.name}`);
     if (lock === undefined) return true;
     try {
       return !await lock.tryLock();

@@ -386,6 +386,10 @@ Deno.test("recovery: a log that its writer is about to lock is not taken for a d
   disk.kill();
   const { changes, last } = await recovery.recover([writer], P, 0);
   assert.deepEqual([[...changes.keys()], last], [[nameOf("s", "a")], 1]);
+  // Another file that nobody came to begin says nothing about those before it.
+  machine.create(`${directory}/${logName(writer, 2)}`);
+  recovery.close();
+  assert.equal((await recovery.recover([writer], P, 0)).last, 1);
   recovery.close();
 });
 

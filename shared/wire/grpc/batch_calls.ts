@@ -17,10 +17,13 @@ interface Shared {
   readonly exchange: Exchange<BatchRequest>;
   readonly token: string;
   readonly waiting: Map<number, Waiting>;
+  isRetired: boolean;
 }
 
-/** What an operation takes in a message beside its name and payload, at most. */
+/** What an operation takes in a message beside its name, its payload and the tags of its conditions, at most. */
 const OPERATION_OVERHEAD_BYTES = 128;
+
+const TAG_OVERHEAD_BYTES = 8;
 
 export class BatchCalls {
   readonly #channel: Channel;
@@ -38,7 +41,7 @@ export class BatchCalls {
     this.#channel = channel;
     this.#methods = methods;
     this.#token = token;
-    // What either side may refuse for its size has a call of its own: it would take the others with it.
+    // What may be refused for its size has a call of its own: it would take the others with it.
     this.#sharedBytesMax = Math.min(GRPC_SHARED_CALL_BYTES_MAX, messageBytesMax / 2);
   }
 
@@ -57,6 +60,7 @@ export class BatchCalls {
       const timer = setTimeout(() => {
         shared.waiting.delete(request.seq);
         this.#retire(shared);
+        release(shared);
         reject(new TransportError("deadline", `${processBatches.path}: no answer after ${deadlineMs} ms`));
       }, deadlineMs);
       shared.waiting.set(request.seq, { resolve, reject, timer });
@@ -75,21 +79,28 @@ export class BatchCalls {
       this.#methods.processBatches,
       ({ seq, results }) => {
         // One that was given up may still be answered.
-        const one = take(waiting, seq);
-        one?.resolve({ results });
+        take(waiting, seq)?.resolve({ results });
+        release(shared);
       },
       (error) => {
         for (const seq of [...waiting.keys()]) take(waiting, seq)!.reject(error);
       },
     );
-    return this.#shared = { exchange, token, waiting };
+    const shared: Shared = { exchange, token, waiting, isRetired: false };
+    return this.#shared = shared;
   }
 
   /** No batch follows on this call; those that are under way are waited for. */
   #retire(shared: Shared): void {
     if (this.#shared === shared) this.#shared = undefined;
-    shared.exchange.end();
+    if (!shared.isRetired) shared.exchange.end();
+    shared.isRetired = true;
   }
+}
+
+/** Cancels a call on which no more is sent or waited for: where the other side hangs, it would not end it. */
+function release({ exchange, waiting, isRetired }: Shared): void {
+  if (isRetired && waiting.size === 0) exchange.cancel();
 }
 
 function take(waiting: Map<number, Waiting>, seq: number): Waiting | undefined {
@@ -103,7 +114,10 @@ function take(waiting: Map<number, Waiting>, seq: number): Waiting | undefined {
 /** Bytes of a batch as a message, rather too many. */
 function sizeOf({ operations, schemas }: BatchRequest): number {
   let bytes = 0;
-  for (const { name, payload } of operations) bytes += name.length + payload.byteLength + OPERATION_OVERHEAD_BYTES;
+  for (const { name, payload, ifMatch = [], ifNoneMatch = [] } of operations) {
+    bytes += name.length + payload.byteLength + OPERATION_OVERHEAD_BYTES;
+    for (const tag of [...ifMatch, ...ifNoneMatch]) bytes += tag.length + TAG_OVERHEAD_BYTES;
+  }
   for (const text of schemas.values()) bytes += text.byteLength + OPERATION_OVERHEAD_BYTES;
   return bytes;
 }

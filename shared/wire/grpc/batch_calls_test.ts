@@ -2,7 +2,12 @@
 import { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";
 import assert from "assert";
-import { GRPC_EXCHANGES_MAX, GRPC_MESSAGE_BYTES_MAX_DEFAULT, GRPC_SHARED_CALL_BYTES_MAX } from "../../limits.ts";
+import {
+  GRPC_EXCHANGES_MAX,
+  GRPC_MESSAGE_BYTES_MAX_DEFAULT,
+  GRPC_SHARED_CALL_BYTES_MAX,
+  GRPC_STREAMS_MAX,
+} from "../../limits.ts";
 import type { EntityName, Partition } from "../../names.ts";
 import type { BatchRequest, BatchResponse } from "../messages.ts";
 import { TransportError, type WorkerClient } from "../transport.ts";
@@ -189,6 +194,48 @@ Deno.test("batch calls: a batch that is refused ends the call after the answers 
     await world.until(3);
     world.answer(4);
     assert.deepEqual(await again, answerOf(4));
+  });
+});
+
+Deno.test("batch calls: however the answers and the refusal behind them come in, what was executed is answered", async () => {
+  await World.with(async (world) => {
+    const begun = Array.from({ length: 20 }, (_, seq) => world.send(seq + 1));
+    await world.until(20);
+    world.good.clear();
+    const refused = world.send(21);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    // All in one turn: they and the end of the call are in one packet.
+    for (let seq = 1; seq <= 20; seq++) world.answer(seq);
+    assert.deepEqual(await Promise.all(begun), begun.map((_, seq) => answerOf(seq + 1)));
+    await assert.rejects(refused, fails("denied"));
+  });
+});
+
+Deno.test("batch calls: a fault is graver than a refusal, and is told to the log", async () => {
+  await World.with(async (world) => {
+    const executed = world.send(1);
+    await world.until(1);
+    world.good.clear();
+    const refused = world.send(2);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const fault = new TypeError("nobody expected it");
+    world.refuse(1, fault);
+    await assert.rejects(executed, fails("broken"));
+    await assert.rejects(refused, fails("broken"));
+    assert.deepEqual(world.faults, [fault]);
+  });
+});
+
+Deno.test("batch calls: a worker that hangs is not left with a call for each batch that was given up", async () => {
+  await World.with(async (world) => {
+    // More than a connection may have calls at a time.
+    const last = GRPC_STREAMS_MAX + 10;
+    for (let seq = 1; seq < last; seq++) await assert.rejects(world.send(seq, { deadlineMs: 5 }), fails("deadline"));
+    const next = world.send(last);
+    while (!world.arrived.some(({ seq }) => seq === last)) await world.until(world.arrived.length + 1);
+    world.answer(last);
+    assert.deepEqual(await next, answerOf(last));
+    for (const { seq } of world.arrived) world.answer(seq);
   });
 });
 

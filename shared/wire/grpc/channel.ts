@@ -13,7 +13,7 @@ import {
 } from "../../limits.ts";
 import { TransportError } from "../transport.ts";
 import { type Address, formatAddress, nobodyListens, parseAddress } from "./address.ts";
-import { failureOfStatus, WireError } from "./errors.ts";
+import { failureOfStatus, refusalOf, WireError } from "./errors.ts";
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { MessageCodec } from "./message_codec.ts";
 import type { Method } from "./methods.ts";
@@ -36,6 +36,8 @@ export interface Exchange<Request> {
   send(message: Request): void;
   /** Sends no more; answers still come. */
   end(): void;
+  /** Gives up answers, too. */
+  cancel(): void;
 }
 
 const identity = (bytes: Buffer) => bytes;
@@ -167,6 +169,7 @@ export class Channel {
   ): Exchange<Request> {
     const { path } = method;
     let isOpen = true;
+    let refusal: ReturnType<typeof refusalOf>;
     const over = (error: TransportError) => {
       isOpen = false;
       onEnd(error);
@@ -189,9 +192,13 @@ export class Channel {
       isOpen = false;
       this.#fail(path, error).catch(over);
     });
+    call.on("status", (status: grpc.StatusObject) => refusal = refusalOf(status.metadata));
     call.once("end", () => {
-      // An error comes behind the end, where there is one.
-      setTimeout(() => isOpen && over(new TransportError("broken", `${path}: the other side ended the call`)), 0);
+      // The status comes before the end or behind it.
+      setTimeout(() => {
+        const { reason, details } = refusal ?? { reason: "broken", details: "the other side ended the call" } as const;
+        if (isOpen) over(new TransportError(reason, `${path}: ${details}`));
+      }, 0);
     });
     return {
       get isOpen() {
@@ -199,6 +206,7 @@ export class Channel {
       },
       send: (message) => call.write(method.request.encode(message)),
       end: () => isOpen && call.end(),
+      cancel: () => call.cancel(),
     };
   }
 

@@ -1,4 +1,5 @@
 /** The one table between failures and gRPC statuses, in both directions. */
+import { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";
 import type { ErrorCode } from "../../outcome.ts";
 import { TransportError, type TransportFailure } from "../transport.ts";
@@ -99,6 +100,26 @@ export function statusOfError(error: unknown): ErrorStatus {
     return { code, details: error.message.toWellFormed(), metadata, fault: false };
   }
   return { code: grpc.status.INTERNAL, details: "internal error", metadata, fault: true };
+}
+
+/** Trailing metadata of a call that ends well, and yet with a refusal of all that it has not answered. */
+const REFUSAL_KEY = "deltadb-refusal";
+const REFUSAL_DETAILS_KEY = "deltadb-refusal-bin";
+
+/** The trailing metadata that tells of a refusal. */
+export function refusalTrailers(reason: "busy" | "denied", details: string): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  metadata.set(REFUSAL_KEY, reason);
+  metadata.set(REFUSAL_DETAILS_KEY, Buffer.from(details));
+  return metadata;
+}
+
+/** The refusal that a call ended with; `undefined`: none. */
+export function refusalOf(metadata: grpc.Metadata): { reason: "busy" | "denied"; details: string } | undefined {
+  const [reason] = metadata.get(REFUSAL_KEY);
+  if (reason !== "busy" && reason !== "denied") return undefined;
+  const [details] = metadata.get(REFUSAL_DETAILS_KEY);
+  return { reason, details: String(details ?? "") };
 }
 
 /** What a gRPC status means to the caller. Whether nobody listens is not in it: `channel.ts` finds that out. */

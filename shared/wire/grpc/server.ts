@@ -13,7 +13,7 @@ import {
 } from "../../limits.ts";
 import { TransportError } from "../transport.ts";
 import { formatAddress, parseAddress, peerHost } from "./address.ts";
-import { statusOfError, WireError } from "./errors.ts";
+import { failureOfStatus, refusalTrailers, statusOfError, WireError } from "./errors.ts";
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { Method } from "./methods.ts";
 import { serverCredentials, type TlsSource } from "./tls.ts";
@@ -57,6 +57,13 @@ interface Served {
 }
 
 const identity = (bytes: Buffer) => bytes;
+
+/** How a call with many messages ends. */
+interface Ending {
+  /** 0: the caller has said all; 1: a refusal of what was not begun; 2: a failure; 3: the caller is gone. */
+  readonly gravity: number;
+  end(): void;
+}
 
 /** A server before and while it listens. */
 export class RpcServer {
@@ -195,20 +202,32 @@ export class RpcServer {
       if (this.#draining) return call.emit("error", this.#status(STOPPING, method.path));
       const credential = credentialOf(call.metadata);
       let underWay = 0;
-      let end: (() => void) | undefined;
-      const finish = (how: () => void) => {
-        end ??= how;
-        if (underWay > 0) return;
+      let ending: Ending | undefined;
+      let over = false;
+      /** Ends the call when nothing is being worked on. Of several reasons the gravest is told. */
+      const end = (how: Ending) => {
+        if (ending === undefined || how.gravity > ending.gravity) ending = how;
+        if (underWay > 0 || over) return;
+        over = true;
         this.#streams.delete(fail);
-        end();
-        end = () => {};
+        ending.end();
       };
-      const fail = (error: unknown) => finish(() => call.emit("error", this.#status(error, method.path)));
+      const fail = (error: unknown) => {
+        const status = this.#status(error, method.path);
+        const reason = failureOfStatus(status);
+        // A client drops answers that it has not looked at when it sees an error, and whoever is refused must know that nothing
+        // was done: a refusal comes behind all answers, with the status OK.
+        if (reason === "busy" || reason === "denied") {
+          end({ gravity: 1, end: () => call.end(refusalTrailers(reason, status.details ?? "")) });
+        } else {
+          end({ gravity: 2, end: () => call.emit("error", status) });
+        }
+      };
       this.#streams.add(fail);
-      call.once("cancelled", () => finish(() => {}));
-      call.once("end", () => finish(() => call.end()));
+      call.once("cancelled", () => end({ gravity: 3, end: () => {} }));
+      call.once("end", () => end({ gravity: 0, end: () => call.end() }));
       call.on("data", async (message: Buffer) => {
-        if (end !== undefined) return;
+        if (ending !== undefined) return;
         if (!this.#authorize(credential)) return fail(UNAUTHENTICATED);
         this.#active += 1;
         underWay += 1;
@@ -216,10 +235,10 @@ export class RpcServer {
         try {
           call.write(method.response.encode(await handle(method.request.decode(message))));
         } catch (error) {
-          end ??= () => call.emit("error", this.#status(error, method.path));
+          fail(error);
         }
         underWay -= 1;
-        if (end !== undefined) finish(end);
+        if (ending !== undefined) end(ending);
         else if (call.isPaused()) call.resume();
         this.#active -= 1;
         if (this.#active === 0) this.#onIdle();
