@@ -98,6 +98,19 @@ export interface Member {
   readonly partitions: readonly number[];
 }
 
+/** The owner of each partition. */
+export function owners(members: readonly Member[]): Map<number, string> {
+  return new Map(members.flatMap(({ worker_id, partitions }) => partitions.map((partition) => [partition, worker_id])));
+}
+
+/** The workers that are there, if they serve all 64 partitions and no one has two more than another. */
+export function evenlySharing(members: readonly Member[]): readonly Member[] | undefined {
+  const present = members.filter(({ status }) => status === "Available");
+  const loads = present.map(({ partitions }) => partitions.length);
+  const isEven = loads.reduce((a, b) => a + b, 0) === 64 && Math.max(...loads) - Math.min(...loads) <= 1;
+  return isEven ? present : undefined;
+}
+
 /** How a cluster is started. */
 export interface ClusterOptions {
   /** Processing workers. Default: 1. */

@@ -1,21 +1,15 @@
 /** Workers that join, leave, die, stand still and come back, and a main worker that is restarted: on real processes. */
 import assert from "assert";
-import { ADMIN_KEY, Cluster, type Member, type Program } from "./cluster.ts";
+import { ADMIN_KEY, Cluster, evenlySharing, type Member, owners, type Program } from "./cluster.ts";
 
 const DOCUMENTS = 128;
 
 /** Everything is served by workers that are there, and no one has two partitions more than another. */
 function settled(...ids: readonly string[]): (members: readonly Member[]) => boolean {
   return (members) => {
-    const present = members.filter((member) => member.status === "Available");
-    const loads = present.map((member) => member.partitions.length);
-    return present.length === ids.length && ids.every((id) => present.some((member) => member.worker_id === id)) &&
-      loads.reduce((a, b) => a + b, 0) === 64 && Math.max(...loads) - Math.min(...loads) <= 1;
+    const present = evenlySharing(members);
+    return present?.length === ids.length && ids.every((id) => present.some((member) => member.worker_id === id));
   };
-}
-
-function owners(members: readonly Member[]): Map<number, string> {
-  return new Map(members.flatMap((member) => member.partitions.map((partition) => [partition, member.worker_id])));
 }
 
 /** What a program has said to a person: lines that are not log lines. */

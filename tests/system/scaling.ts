@@ -1,5 +1,5 @@
 /** Measures what moves, and what clients notice, while workers join one after the other and leave again, under load. */
-import { Cluster, type Member } from "./cluster.ts";
+import { Cluster, evenlySharing, owners } from "./cluster.ts";
 import { Load, type LoadSummary } from "./load.ts";
 
 /** One join or leave. */
@@ -13,13 +13,12 @@ export interface Step {
   readonly tookMs: number;
 }
 
-const PARTITIONS = 64;
 const CLIENTS = 8;
 
 /** From one worker to `workersMax` and back. The load's own history is judged; it honours no `Retry-After`. */
 export async function measureScaling(workersMax: number, onStep: (step: Step) => void): Promise<LoadSummary> {
   await using cluster = await Cluster.start({ workers: 1 });
-  await cluster.until("one worker has all", (members) => isEven(members, 1));
+  await cluster.until("one worker has all", (members) => evenlySharing(members)?.length === 1);
   const load = new Load(() => ({ url: cluster.url }), {
     clients: CLIENTS,
     keys: 300,
@@ -51,10 +50,10 @@ async function step(
   workers: number,
   change: () => Promise<void> | void,
 ): Promise<Step> {
-  const before = owners(await cluster.until("evenly spread", (members) => members.length > 0 && isEven(members)));
+  const before = owners(await cluster.until("evenly spread", (members) => evenlySharing(members) !== undefined));
   const begun = performance.now();
   await change();
-  const after = owners(await cluster.until(what, (members) => isEven(members, workers)));
+  const after = owners(await cluster.until(what, (members) => evenlySharing(members)?.length === workers));
   const tookMs = performance.now() - begun;
   const stayed = new Set(before.values()).intersection(new Set(after.values()));
   let moved = 0;
@@ -64,15 +63,4 @@ async function step(
     if (!stayed.has(owner) || !stayed.has(before.get(partition)!)) needed += 1;
   }
   return { what, moved, needed, tookMs };
-}
-
-/** Whether all partitions are served by so many workers, none of which has two more than another. */
-function isEven(members: readonly Member[], workers?: number): boolean {
-  const loads = members.filter(({ status }) => status === "Available").map(({ partitions }) => partitions.length);
-  return (workers === undefined || loads.length === workers) && loads.reduce((a, b) => a + b, 0) === PARTITIONS &&
-    Math.max(...loads) - Math.min(...loads) <= 1;
-}
-
-function owners(members: readonly Member[]): Map<number, string> {
-  return new Map(members.flatMap(({ worker_id, partitions }) => partitions.map((partition) => [partition, worker_id])));
 }
