@@ -17,7 +17,6 @@ interface Shared {
   readonly exchange: Exchange<BatchRequest>;
   readonly token: string;
   readonly waiting: Map<number, Waiting>;
-  isRetired: boolean;
 }
 
 /** What an operation takes in a message beside its name, its payload and the tags of its conditions, at most. */
@@ -60,7 +59,7 @@ export class BatchCalls {
       const timer = setTimeout(() => {
         shared.waiting.delete(request.seq);
         this.#retire(shared);
-        release(shared);
+        this.#release(shared);
         reject(new TransportError("deadline", `${processBatches.path}: no answer after ${deadlineMs} ms`));
       }, deadlineMs);
       shared.waiting.set(request.seq, { resolve, reject, timer });
@@ -80,27 +79,27 @@ export class BatchCalls {
       ({ seq, results }) => {
         // One that was given up may still be answered.
         take(waiting, seq)?.resolve({ results });
-        release(shared);
+        this.#release(shared);
       },
       (error) => {
         for (const seq of [...waiting.keys()]) take(waiting, seq)!.reject(error);
       },
     );
-    const shared: Shared = { exchange, token, waiting, isRetired: false };
+    const shared: Shared = { exchange, token, waiting };
     return this.#shared = shared;
   }
 
   /** No batch follows on this call; those that are under way are waited for. */
   #retire(shared: Shared): void {
-    if (this.#shared === shared) this.#shared = undefined;
-    if (!shared.isRetired) shared.exchange.end();
-    shared.isRetired = true;
+    if (this.#shared !== shared) return;
+    this.#shared = undefined;
+    shared.exchange.end();
   }
-}
 
-/** Cancels a call on which no more is sent or waited for: where the other side hangs, it would not end it. */
-function release({ exchange, waiting, isRetired }: Shared): void {
-  if (isRetired && waiting.size === 0) exchange.cancel();
+  /** Cancels a call on which no more is sent or waited for: where the other side hangs, it would not end it. */
+  #release(shared: Shared): void {
+    if (this.#shared !== shared && shared.waiting.size === 0) shared.exchange.cancel();
+  }
 }
 
 function take(waiting: Map<number, Waiting>, seq: number): Waiting | undefined {
@@ -114,10 +113,13 @@ function take(waiting: Map<number, Waiting>, seq: number): Waiting | undefined {
 /** Bytes of a batch as a message, rather too many. */
 function sizeOf({ operations, schemas }: BatchRequest): number {
   let bytes = 0;
-  for (const { name, payload, ifMatch = [], ifNoneMatch = [] } of operations) {
-    bytes += name.length + payload.byteLength + OPERATION_OVERHEAD_BYTES;
-    for (const tag of [...ifMatch, ...ifNoneMatch]) bytes += tag.length + TAG_OVERHEAD_BYTES;
+  for (const { name, payload, ifMatch, ifNoneMatch } of operations) {
+    bytes += name.length + payload.byteLength + OPERATION_OVERHEAD_BYTES + tagBytes(ifMatch) + tagBytes(ifNoneMatch);
   }
   for (const text of schemas.values()) bytes += text.byteLength + OPERATION_OVERHEAD_BYTES;
   return bytes;
+}
+
+function tagBytes(tags: readonly string[] | undefined): number {
+  return tags?.reduce((sum, tag) => sum + tag.length + TAG_OVERHEAD_BYTES, 0) ?? 0;
 }

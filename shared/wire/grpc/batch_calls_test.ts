@@ -11,6 +11,7 @@ import {
 import type { EntityName, Partition } from "../../names.ts";
 import type { BatchRequest, BatchResponse } from "../messages.ts";
 import { TransportError, type WorkerClient } from "../transport.ts";
+import { fails } from "./fails_test_support.ts";
 import { connectWorkerOverGrpc } from "./worker_client.ts";
 import { serveWorkerOverGrpc, type WorkerServer } from "./worker_server.ts";
 
@@ -78,7 +79,7 @@ class World {
   }
 
   answer(seq: number): void {
-    this.#answers.get(seq)!.resolve({ results: [{ kind: "deleted", existed: seq % 2 === 0 }] });
+    this.#answers.get(seq)!.resolve(answerOf(seq));
   }
 
   refuse(seq: number, error: unknown): void {
@@ -94,16 +95,7 @@ class World {
   }
 }
 
-const answerOf = (seq: number) => ({ results: [{ kind: "deleted", existed: seq % 2 === 0 }] });
-
-function fails(reason: TransportError["reason"], message?: RegExp) {
-  return (error: unknown) => {
-    assert(error instanceof TransportError, String(error));
-    assert.equal(error.reason, reason, error.message);
-    if (message) assert.match(error.message, message);
-    return true;
-  };
-}
+const answerOf = (seq: number): BatchResponse => ({ results: [{ kind: "deleted", existed: seq % 2 === 0 }] });
 
 Deno.test("batch calls: answers come in whatever order, each to its batch, large ones among them", async () => {
   await World.with(async (world) => {

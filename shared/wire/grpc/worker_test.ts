@@ -9,6 +9,7 @@ import type { BatchRequest, BatchResponse, EntityEvent, ListRequest, Operation }
 import { TransportError, type WorkerClient, type WorkerHandler } from "../transport.ts";
 import { createCodec } from "./codec.ts";
 import { WireError } from "./errors.ts";
+import { fails } from "./fails_test_support.ts";
 import { connectWorkerOverGrpc } from "./worker_client.ts";
 import { serveWorkerOverGrpc, type WorkerServer, type WorkerServerOptions } from "./worker_server.ts";
 
@@ -72,15 +73,6 @@ const meta = (at: number) => ({
   writtenAtMs: 1_700_000_000_000,
   size: 9,
 });
-
-function fails(reason: TransportError["reason"], message?: RegExp) {
-  return (error: unknown) => {
-    assert(error instanceof TransportError, String(error));
-    assert.equal(error.reason, reason, error.message);
-    if (message) assert.match(error.message, message);
-    return true;
-  };
-}
 
 const untilAborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve()));
