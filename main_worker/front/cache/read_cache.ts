@@ -1,5 +1,6 @@
 /** The main worker's cache of hot documents: least recently used out first, bounded by bytes, coherent by {@linkcode CoherenceTable}. */
 import { LRUCache } from "lru-cache";
+import { inOwnMemory } from "../../../shared/bytes.ts";
 import type { EntityName } from "../../../shared/names.ts";
 import type { EntityMeta } from "../../../shared/outcome.ts";
 import type { CacheFigures } from "../../../shared/wire/messages.ts";
@@ -51,9 +52,7 @@ export class ReadCache {
   /** Keeps the document, which nobody may change any more, if the stamp is still current. */
   fill(name: EntityName, document: Uint8Array, meta: EntityMeta, slot: number, stamp: Stamp): void {
     if (this.#entries === undefined || !this.#coherence.isCurrent(slot, stamp)) return;
-    // A part of a message or of a larger body is copied, or it would keep all of that in memory.
-    const whole = document.byteLength === document.buffer.byteLength;
-    this.#entries.set(name, { document: whole ? document : document.slice(), meta, slot, stamp });
+    this.#entries.set(name, { document: inOwnMemory(document), meta, slot, stamp });
   }
 
   clear(): void {

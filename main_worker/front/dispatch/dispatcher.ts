@@ -236,17 +236,14 @@ export class Dispatcher {
   admits(operations: number, contentBytes: number, share = 1): boolean {
     const bytes = contentBytes + operations * OPERATION_OVERHEAD_BYTES;
     if (!this.#hasRoom(operations, bytes, share)) return false;
-    const fits = (waiting: number, waitingBytes: number) =>
-      waiting + operations <= QUEUE_OPERATIONS_MAX && waitingBytes + bytes <= QUEUE_BYTES_MAX;
-    return fits(this.#parked.length, this.#parkedBytes) &&
-      this.#lines.values().every(({ queue, queueBytes }) => fits(queue.length, queueBytes));
+    return fits(this.#parked.length + operations, this.#parkedBytes + bytes) &&
+      this.#lines.values().every(({ queue, queueBytes }) => fits(queue.length + operations, queueBytes + bytes));
   }
 
   /** Whether so many more can wait, in lines, parked or behind an earlier write on their entity. */
   #hasRoom(operations: number, bytes: number, share: number): boolean {
-    const lines = Math.max(1, this.#lines.size) * share;
-    return this.#live.size + operations <= QUEUE_OPERATIONS_MAX * lines &&
-      this.#liveBytes + bytes <= QUEUE_BYTES_MAX * lines;
+    const lines = Math.max(1, this.#lines.size);
+    return fits(this.#live.size + operations, this.#liveBytes + bytes, lines * share);
   }
 
   /** Answers what waits and closes every line. */
@@ -306,7 +303,7 @@ export class Dispatcher {
     const line = typeof owner === "object" ? this.#lines.get(owner.session) : undefined;
     if (owner === "none" && pending.sent === undefined) return this.#settle(pending, NO_WORKER, true);
     if (line === undefined) return this.#park(pending);
-    if (line.queue.length >= QUEUE_OPERATIONS_MAX || line.queueBytes + pending.bytes > QUEUE_BYTES_MAX) {
+    if (!fits(line.queue.length + 1, line.queueBytes + pending.bytes)) {
       // What may have had an effect keeps its place, or its outcome would never be known.
       if (pending.sent === undefined) return this.#settle(pending, OVERLOADED, true);
       return this.#park(pending);
@@ -324,7 +321,7 @@ export class Dispatcher {
 
   #park(pending: Pending): void {
     if (pending.settled) return;
-    const full = this.#parked.length >= QUEUE_OPERATIONS_MAX || this.#parkedBytes + pending.bytes > QUEUE_BYTES_MAX;
+    const full = !fits(this.#parked.length + 1, this.#parkedBytes + pending.bytes);
     if (full && pending.sent === undefined) return this.#settle(pending, OVERLOADED, true);
     this.#parked.push(pending);
     this.#parkedBytes += pending.bytes;
@@ -549,6 +546,11 @@ export class Dispatcher {
       this.#enter(next);
     }
   }
+}
+
+/** Whether so much may wait in so many queues. */
+function fits(operations: number, bytes: number, queues = 1): boolean {
+  return operations <= QUEUE_OPERATIONS_MAX * queues && bytes <= QUEUE_BYTES_MAX * queues;
 }
 
 const NO_WORKER: Failure = failure("no_worker", "no worker can take this entity's partition now; nothing was changed", {

@@ -124,6 +124,7 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
   }
 
   function crowded(schemaId: SchemaId): Failure | undefined {
+    // Two are the fewest that are many.
     return admitted(2, 0, template(schemaId) === undefined ? 1 : FIRST_STEP_SHARE);
   }
 

@@ -1,4 +1,5 @@
 /** Entity access of one processing worker: takes partitions, commits groups of writes, checkpoints them. */
+import { inOwnMemory } from "../../bytes.ts";
 import { LOG_RECORD_BYTES_MAX, TABLE_CACHE_BYTES } from "../../limits.ts";
 import { type EntityName, type Partition } from "../../names.ts";
 import { type Clock, type Timer } from "../../seams/clock.ts";
@@ -149,8 +150,8 @@ export class DirectoryEntities implements Entities {
       throw new StorageError("unavailable", "too many writes wait");
     }
     if (this.#checkpointFailures > 0 && this.#overfull) throw this.#overfullError();
-    // A view of a larger buffer would keep all of it in memory until the checkpoint.
-    const envelope = size === write.envelope?.buffer.byteLength ? write.envelope : write.envelope?.slice();
+    // It is kept until the checkpoint.
+    const envelope = write.envelope && inOwnMemory(write.envelope);
     partition.pending++;
     this.#queueBytes += bytes;
     return new Promise<CommitOutcome>((resolve, reject) => {
