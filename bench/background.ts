@@ -1,8 +1,10 @@
 /**
- * What the database's own work does to its clients: latencies of writes alone, and while listings, backups or a re-encryption go
- * on beside them. By hand: `deno run -A bench/background.ts [--connections=16] [--rounds=5] [--seconds=3] [--entities=20000]`.
+ * What the database's own work does to its clients: latencies of writes alone, and while checkpoints, listings, backups or a
+ * re-encryption go on beside them. By hand: `deno run -A bench/background.ts [--connections=16] [--rounds=5] [--seconds=3] [--entities=20000]`.
  */
 import { parseArgs } from "node:util";
+import { LOG_CHECKPOINT_BYTES } from "../shared/limits.ts";
+import { freePort } from "./contenders/contender.ts";
 import { type Delta, startDelta } from "./contenders/delta.ts";
 import { fill } from "./fill.ts";
 import type { Round } from "./load/wrk.ts";
@@ -55,8 +57,44 @@ async function beside(work: () => Promise<unknown>, round: () => Promise<Round>)
   }
 }
 
+/** Bytes of the worker's log: more than {@linkcode LOG_CHECKPOINT_BYTES} while a checkpoint empties it. */
+async function logBytes(metricsPort: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  const value = /^deltadatabase_log_bytes (\d+)$/m.exec(text)?.[1];
+  if (value === undefined) throw new Error("the worker does not say how long its log is");
+  return Number(value);
+}
+
+/**
+ * Rounds of a second over all entities, those in which no checkpoint went on and those in which one did all the time. Writes
+ * bring them about by themselves.
+ */
+async function besideCheckpoints(database: Delta, metricsPort: number, count: number): Promise<[Round[], Round[]]> {
+  const setting = { connections: Number(values.connections), seconds: 1, keys: entities, size: SIZE };
+  const without: Round[] = [];
+  const within: Round[] = [];
+  let before = await logBytes(metricsPort);
+  while (without.length < count || within.length < count) {
+    const round = await database.round("put", setting);
+    if (round.errors > 0) throw new Error(`${round.errors} writes failed`);
+    const after = await logBytes(metricsPort);
+    if (before < LOG_CHECKPOINT_BYTES && after < LOG_CHECKPOINT_BYTES && before < after) without.push(round);
+    if (before >= LOG_CHECKPOINT_BYTES && after >= LOG_CHECKPOINT_BYTES) within.push(round);
+    before = after;
+  }
+  return [without, within];
+}
+
+function report(kind: string, rounds: readonly Round[]): void {
+  const of = (figure: "perSecond" | "p50Ms" | "p99Ms") => median(rounds.map((one) => one[figure]));
+  console.log(
+    `${kind.padEnd(34)} ${of("perSecond").toFixed(0).padStart(6)}/s  p50 ${of("p50Ms").toFixed(1)} ms  ` +
+      `p99 ${of("p99Ms").toFixed(1)} ms`,
+  );
+}
+
 /** A store that is filled under the old key, and opened with the new one. */
-async function prepare(root: string): Promise<Delta> {
+async function prepare(root: string, metricsPort: number): Promise<Delta> {
   const filling = await startDelta({ workers: 1, root });
   await fill(filling, entities, SIZE);
   await filling.stop();
@@ -64,12 +102,14 @@ async function prepare(root: string): Promise<Delta> {
     workers: 1,
     root,
     mainFlags: [`-master-key=${NEW_KEY}`, "-key-id=main-key-v2", `-old-master-keys=main-key-v1:${OLD_KEY}`],
+    workerFlags: [`-metrics-addr=127.0.0.1:${metricsPort}`],
   });
 }
 
 async function main(): Promise<void> {
   const root = await Deno.makeTempDir({ prefix: "deltadb-bench-" });
-  const database = await prepare(root);
+  const metricsPort = freePort();
+  const database = await prepare(root, metricsPort);
   try {
     const setting = {
       connections: Number(values.connections),
@@ -101,13 +141,10 @@ async function main(): Promise<void> {
         results.get(kind)!.push(figures);
       }
     }
-    for (const [kind, rounds] of results) {
-      const of = (figure: "perSecond" | "p50Ms" | "p99Ms") => median(rounds.map((one) => one[figure]));
-      console.log(
-        `${kind.padEnd(34)} ${of("perSecond").toFixed(0).padStart(6)}/s  p50 ${of("p50Ms").toFixed(1)} ms  ` +
-          `p99 ${of("p99Ms").toFixed(1)} ms`,
-      );
-    }
+    for (const [kind, rounds] of results) report(kind, rounds);
+    const [without, within] = await besideCheckpoints(database, metricsPort, 2 * Number(values.rounds));
+    report("all entities, no checkpoint", without);
+    report("all entities, checkpoints", within);
   } finally {
     await database.stop();
     await Deno.remove(root, { recursive: true });

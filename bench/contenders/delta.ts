@@ -28,6 +28,8 @@ export interface DeltaOptions {
   /** Store root; kept when it is given. Default: a temporary directory. */
   readonly root?: string;
   readonly mainFlags?: readonly string[];
+  /** For each processing worker alike. */
+  readonly workerFlags?: readonly string[];
 }
 
 /** A running database for measurements; `url` and `adminKey` are for who fills it. */
@@ -56,6 +58,7 @@ export async function startDelta(options: DeltaOptions): Promise<Delta> {
       `-main-addr=127.0.0.1:${grpc}`,
       "-grpc-addr=127.0.0.1:0",
       `-worker-id=bench-${i + 1}`,
+      ...(options.workerFlags ?? []),
     ]));
   const authorization = `Bearer ${ADMIN_KEY}`;
   await eventually(async () => {

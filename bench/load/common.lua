@@ -8,8 +8,10 @@ end
 M.keys = tonumber(M.arg("keys", "10000"))
 M.size = tonumber(M.arg("size", "1024"))
 
--- A fixed step that shares no divisor with the number of keys visits all of them in an order that is not theirs.
-local at = 0
+-- A fixed step that shares no divisor with the number of keys visits all of them in an order that is not theirs. Each run begins
+-- elsewhere: otherwise a short one would meet the few keys of the one before, however many there are.
+math.randomseed(os.time())
+local at = math.random(0, M.keys - 1)
 function M.next_key()
   at = (at + 7919) % M.keys
   return "key-" .. at
