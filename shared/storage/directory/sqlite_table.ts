@@ -12,13 +12,13 @@ import {
   type TableRow,
 } from "./disk.ts";
 
-const FORMAT = 2;
+const FORMAT = 1;
 
 /**
  * Rows are found by an index of names, not kept in it: in a tree of names (`WITHOUT ROWID`) an envelope of more than about
  * 1,000 bytes spills into a page of its own, and the pages on the way to it hold envelopes too. (50,000 random rows of 1.3 KB,
  * the tree of names against this: 4,691 and 1,378 bytes a row in the file, 95 and 18 us to insert one, 74 and 29 to overwrite
- * it, 23 and 6 to read it.)
+ * it, 23 and 6 to read it.) Tables of the first stores are such trees; statements name their columns, so that they do for both.
  *
  * An envelope is `envelope || coalesce(rest, x'')`: a listing without values reads only `envelope`, its beginning, and
  * not the pages that the rest of a large one fills. Sequences are text: JavaScript's integers fit, SQLite's would not.
