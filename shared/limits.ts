@@ -56,8 +56,10 @@ export const PATTERN_SIZE_MAX = 2_000;
  */
 export const VALIDATION_STEPS_BASE = 100_000;
 export const VALIDATION_STEPS_PER_BYTE = 10;
-/** Characters of all paths in one list of violations. */
-export const VIOLATION_PATHS_CHARS_MAX = 256 * KIB;
+/** Characters of all paths and messages in one list of violations, be they of one document or of all in a request. */
+export const VIOLATIONS_CHARS_MAX = 256 * KIB;
+/** The same for all documents of a batch. */
+export const BATCH_VIOLATIONS_CHARS_MAX = 1 * MIB;
 export const TEMPLATE_POLL_MS = 2_000;
 
 // Credentials.

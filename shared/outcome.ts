@@ -72,3 +72,31 @@ export type Outcome =
 export function failure(code: ErrorCode, message: string, more: Partial<Failure> = {}): Failure {
   return { ...more, kind: "failed", code, message };
 }
+
+/**
+ * Takes violations as long as there is room, at least the first: many documents that break a schema in many ways each would
+ * otherwise be answered with far more than was asked.
+ */
+export class ViolationRoom {
+  #charsLeft: number;
+  #countLeft: number;
+
+  /** Room for so many violations with so many characters in their paths and messages. */
+  constructor(charsMax: number, countMax: number) {
+    this.#charsLeft = charsMax;
+    this.#countLeft = countMax;
+  }
+
+  take(violations: readonly Violation[]): readonly Violation[] {
+    let end = 0;
+    for (const { path, message } of violations) {
+      const fits = this.#countLeft >= 1 && this.#charsLeft >= path.length + message.length;
+      if (!fits && end > 0) break;
+      this.#countLeft -= 1;
+      this.#charsLeft -= path.length + message.length;
+      end += 1;
+      if (!fits) break;
+    }
+    return end === violations.length ? violations : violations.slice(0, end);
+  }
+}

@@ -6,10 +6,10 @@ import { ifMatchHolds, ifNoneMatchHolds } from "../../shared/conditions.ts";
 import { documentSize, etagOf, metaOf, readEnvelopeHeader } from "../../shared/crypto/envelope.ts";
 import type { EnvelopeHeader, Sealer } from "../../shared/crypto/sealer.ts";
 import { applyMergePatch } from "../../shared/json/merge_patch.ts";
-import { BATCH_BYTES_MAX, VIOLATIONS_MAX } from "../../shared/limits.ts";
+import { BATCH_BYTES_MAX, BATCH_VIOLATIONS_CHARS_MAX, VIOLATIONS_MAX } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import { type EntityName, type Partition, splitEntityName } from "../../shared/names.ts";
-import { type EntityMeta, type Failure, failure, type Outcome } from "../../shared/outcome.ts";
+import { type EntityMeta, type Failure, failure, type Outcome, ViolationRoom } from "../../shared/outcome.ts";
 import type { CompiledSchemas } from "../../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import { type Entities, StorageError, type Stored } from "../../shared/storage/store.ts";
@@ -59,6 +59,13 @@ interface Current {
   readonly document: Uint8Array;
 }
 
+/** What the answer to a batch holds so far. */
+interface Answer {
+  /** Of documents. */
+  bytes: number;
+  readonly violations: ViolationRoom;
+}
+
 /** What an overwriting needs to know of what is there; its document was not opened. */
 type Known = Omit<Current, "document">;
 
@@ -97,14 +104,14 @@ export class Executor {
     }
     try {
       for (const [hash, text] of request.schemas) schemas.add(hash, text);
-      const answer = { bytes: 0 };
+      const answer = { bytes: 0, violations: new ViolationRoom(BATCH_VIOLATIONS_CHARS_MAX, Infinity) };
       return { results: await Promise.all(request.operations.map((op) => this.#run(op, request.epoch, answer))) };
     } finally {
       floors.end(request.dispatcher, request.seq);
     }
   }
 
-  async #run(op: Operation, epoch: Epoch, answer: { bytes: number }): Promise<OperationResult> {
+  async #run(op: Operation, epoch: Epoch, answer: Answer): Promise<OperationResult> {
     const { ownership, metrics, clock } = this.#parts;
     if (op.kind !== "validate" && !ownership.enter(op.partition, epoch)) return { kind: "retry", reason: "not_owner" };
     this.#active += 1;
@@ -122,6 +129,9 @@ export class Executor {
       const fits = answer.bytes === 0 || answer.bytes + result.document.byteLength <= BATCH_BYTES_MAX;
       if (fits) answer.bytes += result.document.byteLength;
       else result = { kind: "retry", reason: "response_full" };
+    }
+    if (result.kind === "failed" && result.violations !== undefined) {
+      result = { ...result, violations: answer.violations.take(result.violations) };
     }
     metrics.operation(
       op.kind,

@@ -1,5 +1,5 @@
 /** The judging of one document: what is left of the work that it may cost, where it is, and what was found. */
-import { VIOLATION_PATHS_CHARS_MAX, VIOLATIONS_MAX } from "../limits.ts";
+import { VIOLATIONS_CHARS_MAX, VIOLATIONS_MAX } from "../limits.ts";
 import { escapeToken } from "../json/pointer.ts";
 import { Meter } from "./meter.ts";
 
@@ -30,7 +30,7 @@ export class Run {
   subject = "";
   readonly #path: (string | number)[] = [];
   #depth = 0;
-  #pathChars = 0;
+  #chars = 0;
   readonly #enough = new EnoughProblems();
 
   /** Begins a document of so many bytes. */
@@ -40,7 +40,7 @@ export class Run {
     this.violations = [];
     this.subject = "";
     this.#depth = 0;
-    this.#pathChars = 0;
+    this.#chars = 0;
   }
 
   /** Goes down to a part of the value. */
@@ -64,11 +64,11 @@ export class Run {
     let path = "";
     for (let i = 0; i < this.#depth; i++) path += `/${escapeToken(String(this.#path[i]))}`;
     if (member !== undefined) path += `/${escapeToken(member)}`;
-    this.#pathChars += path.length;
-    if (this.#pathChars > VIOLATION_PATHS_CHARS_MAX) {
+    this.#chars += path.length + this.subject.length + message.length;
+    if (this.#chars > VIOLATIONS_CHARS_MAX) {
       if (this.violations.length > 0) throw this.#enough;
       // A single path that is out of all bounds is given up to the last token that fits.
-      path = path.slice(0, path.lastIndexOf("/", VIOLATION_PATHS_CHARS_MAX));
+      if (path.length > VIOLATIONS_CHARS_MAX) path = path.slice(0, path.lastIndexOf("/", VIOLATIONS_CHARS_MAX));
     }
     this.violations.push({ path, message: this.subject + message });
     if (this.violations.length === VIOLATIONS_MAX) throw this.#enough;

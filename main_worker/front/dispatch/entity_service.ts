@@ -1,5 +1,5 @@
 /** The {@linkcode EntityService} of the front doors: operations through the dispatcher, hot documents from the read cache. */
-import { MULTI_GET_BYTES_MAX } from "../../../shared/limits.ts";
+import { MULTI_GET_BYTES_MAX, VIOLATIONS_CHARS_MAX, VIOLATIONS_MAX } from "../../../shared/limits.ts";
 import { ifNoneMatchHolds } from "../../../shared/conditions.ts";
 import {
   encodeName,
@@ -11,7 +11,7 @@ import {
   schemaPrefix,
   splitEntityName,
 } from "../../../shared/names.ts";
-import { type Failure, failure, type Outcome } from "../../../shared/outcome.ts";
+import { type Failure, failure, type Outcome, ViolationRoom } from "../../../shared/outcome.ts";
 import type { Control, Template } from "../../control/control.ts";
 import type { CoherenceTable } from "../cache/coherence.ts";
 import type { ReadCache } from "../cache/read_cache.ts";
@@ -162,8 +162,9 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     if (failures.length === 0) return undefined;
     const other = failures.find((f) => f.code !== "schema_violation");
     if (other) return other;
+    const room = new ViolationRoom(VIOLATIONS_CHARS_MAX, VIOLATIONS_MAX);
     return failure("schema_violation", failures[0]!.message, {
-      violations: failures.flatMap((f) => f.violations ?? []),
+      violations: room.take(failures.flatMap((f) => f.violations ?? [])),
     });
   }
 

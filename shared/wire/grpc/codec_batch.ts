@@ -78,9 +78,12 @@ function metaToMessage(meta: EntityMeta): Message {
   };
 }
 
-/** Cuts a sentence for people to what may travel. */
+/**
+ * Cuts a sentence for people to what may travel. It can quote a document or a schema, whose strings may hold halves of
+ * surrogate pairs, as may what was cut; the other side would take the whole message for a broken one.
+ */
 export function sentence(value: string): string {
-  return value.length <= WIRE_TEXT_BYTES_MAX / 3 ? value : value.slice(0, WIRE_TEXT_BYTES_MAX / 3);
+  return value.slice(0, WIRE_TEXT_BYTES_MAX / 3).toWellFormed();
 }
 
 /** Violations as they travel; those beyond the bound are left out. */
