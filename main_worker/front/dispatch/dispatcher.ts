@@ -107,6 +107,8 @@ const TEMPLATES_KNOWN_MAX = 1_024;
 /** How long a template that travels alone is waited for. */
 const TEMPLATE_DEADLINE_MS = 5_000;
 const OPERATION_OVERHEAD_BYTES = 256;
+/** From this attempt on an operation travels alone. The second one follows each loss of a worker, and is no reason for that. */
+const SUSPECT_ATTEMPT = 3;
 
 export class Dispatcher {
   /** Unique to this dispatcher and start of the main worker. */
@@ -363,23 +365,28 @@ export class Dispatcher {
 
   /**
    * The next batch: operations in the order in which they came, and the templates that they need and the worker lacks. Both
-   * count, so that a batch fits into a message; a template that doesn't fit beside its operation goes ahead alone.
+   * count, so that a batch fits into a message; a template that doesn't fit beside its operation goes ahead alone. So does an
+   * operation that was twice in a batch without a good answer: if it was the reason, the others shall not wait with it again.
    */
   #take(line: Line, operationsMax: number): Load {
     const members: Pending[] = [];
     const schemas = new Map<string, Uint8Array>();
     let bytes = 0;
     let taken = 0;
+    let alone = false;
     for (const pending of line.queue) {
       if (!pending.settled) {
         const template = this.#missing(line, pending, schemas);
         const templateBytes = template?.text.byteLength ?? 0;
-        const fits = members.length < operationsMax && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
+        const suspect = pending.op.attempt >= SUSPECT_ATTEMPT;
+        const fits = members.length < operationsMax && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX &&
+          !alone && !(suspect && members.length > 0);
         if (!fits && members.length > 0) break;
         if (template !== undefined) schemas.set(template.hash, template.text);
         if (!fits && template !== undefined) break;
         members.push(pending);
         bytes += pending.bytes + templateBytes;
+        alone = suspect;
       }
       taken += 1;
       line.queueBytes -= pending.bytes;

@@ -354,6 +354,30 @@ Deno.test("dispatcher: an answer with the wrong number of results is no answer",
   assert.equal(code(await write), "stored");
 });
 
+Deno.test("dispatcher: operations that were twice in a batch without a good answer go alone, so that one of them cannot hold up the others", async () => {
+  using d = dispatching(routes(1, "a"));
+  const answers = ["x", "poison", "y"].map((key) => d.get(key));
+  await settled();
+  const late = d.get("late");
+  await settled();
+  d.workers.next().fail("broken");
+  for (let n = 0; n < 20; n++) {
+    await d.clock.advance(50);
+    await settled();
+    while (d.workers.batches.length > 0) {
+      const batch = d.workers.next();
+      const names = batch.request.operations.map(({ name }) => name);
+      assert(n === 0 || names.length === 1 || !names.some((name) => name.endsWith("poison")), names.join());
+      if (names.some((name) => name.endsWith("poison"))) batch.fail("broken");
+      else batch.answer(found(1));
+      await settled();
+    }
+  }
+  assert.deepEqual((await Promise.all([answers[0]!, answers[2]!, late])).map(code), ["found", "found", "found"]);
+  await d.clock.advance(REQUEST_DEADLINE_MS);
+  assert.equal(code(await answers[1]!), "deadline");
+});
+
 Deno.test("dispatcher: a storage that fails at the second attempt does not mean that the first changed nothing", async () => {
   using d = dispatching(routes(1, "a"));
   const unavailable: OperationResult = { kind: "failed", code: "storage_unavailable", message: "" };
