@@ -191,6 +191,8 @@ export class Membership {
         said = undefined;
       } catch (error) {
         if (!(error instanceof TransportError)) throw error;
+        // It left while its heartbeat was under way.
+        if (signal.aborted) return;
         this.#parts.metrics.heartbeatFailed();
         if (said !== error.reason) log.warn("heartbeat_failed", { reason: error.reason, error: error.message });
         said = error.reason;

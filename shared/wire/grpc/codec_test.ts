@@ -185,3 +185,8 @@ Deno.test("codec: an error in trailing metadata always fits", () => {
     assert.equal(message.details.length + message.entities.length + message.omitted, violations + entities);
   }));
 });
+
+Deno.test("bytes that are absent are no bytes, and not an array that only looks like them", () => {
+  const { publicKey, proof } = codec.subscribeRequest.decode(new Uint8Array(0));
+  for (const bytes of [publicKey, proof]) assert(bytes instanceof Uint8Array && bytes.length === 0);
+});

@@ -31,7 +31,10 @@ export function serveHealth(server: grpc.Server, services: readonly string[]): H
   });
   return {
     set: (serving) => {
-      current = serving ? "SERVING" : "NOT_SERVING";
+      const next = serving ? "SERVING" : "NOT_SERVING";
+      // Whoever watches is told of changes only.
+      if (next === current) return;
+      current = next;
       publish();
     },
   };

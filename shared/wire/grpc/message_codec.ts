@@ -129,8 +129,11 @@ export function text(value: string, field: string, bytesMax: number): string {
   return value;
 }
 
-/** A bytes field with a limit; a view of the message. */
-export function bytes(value: Uint8Array, field: string, bytesMax: number): Uint8Array {
+const NO_BYTES = new Uint8Array(0);
+
+/** A bytes field with a limit; a view of the message. The library gives one that is absent as an array. */
+export function bytes(given: Uint8Array | readonly number[], field: string, bytesMax: number): Uint8Array {
+  const value = given instanceof Uint8Array ? given : NO_BYTES;
   if (value.byteLength > bytesMax) {
     throw new WireError("INVALID_ARGUMENT", `${field} has ${value.byteLength} bytes; ${bytesMax} are allowed`);
   }
