@@ -15,6 +15,7 @@ import { VERSION } from "../shared/version.ts";
 import { createCodec } from "../shared/wire/grpc/codec.ts";
 import { serveMainOverGrpc } from "../shared/wire/grpc/main_server.ts";
 import { connectWorkerOverGrpc } from "../shared/wire/grpc/worker_client.ts";
+import { probeWorkerOverGrpc } from "../shared/wire/grpc/worker_probe.ts";
 import { createAdministration } from "./administration/administration.ts";
 import { ControlPlane } from "./control/control_plane.ts";
 import { openMasterKeys } from "./control/master_keys.ts";
@@ -51,6 +52,13 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     },
   });
   const lock = await takeStore(store);
+  // What can be wrong with the configuration is found before the store remembers anything of it.
+  const codec = createCodec();
+  const grpcTls = config.grpcTls &&
+    await openTls(config.grpcTls, { clock, log }, () => pool?.renewGrpc(grpcTls!.source.material));
+  const serverName = config.grpcTls?.serverName;
+  const wire = { codec, messageBytesMax: config.grpcMaxRecvBytes, ...(grpcTls ? { tls: grpcTls.source } : {}) };
+  const restTls = config.tls && await openTls(config.tls, { clock, log }, () => rest.renew(restTls!.source.material));
   const { keyring, generatedHex } = await openMasterKeys(
     { key: config.masterKey, keyId: config.keyId, old: config.oldMasterKeys },
     store.auth,
@@ -69,12 +77,8 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     workerTtlMs: config.workerTtlMs,
     clientTtlMs: config.clientTtlMs,
     documentBytesMax: config.restMaxBodyBytes,
+    probe: probeWorkerOverGrpc({ ...wire, serverName }),
   });
-  const codec = createCodec();
-  const grpcTls = config.grpcTls &&
-    await openTls(config.grpcTls, { clock, log }, () => pool?.renewGrpc(grpcTls!.source.material));
-  const serverName = config.grpcTls?.serverName;
-  const wire = { codec, messageBytesMax: config.grpcMaxRecvBytes, ...(grpcTls ? { tls: grpcTls.source } : {}) };
   const threads = frontThreads(config.restThreads, navigator.hardwareConcurrency);
   const coherence = CoherenceTable.allocate();
   const front = createFront({
@@ -143,7 +147,6 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     throw new StartError(`-grpc-addr=${formatAddress(config.grpcAddr)} cannot be used: ${error.message}`);
   });
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
-  const restTls = config.tls && await openTls(config.tls, { clock, log }, () => rest.renew(restTls!.source.material));
   const tls = restTls?.source.material;
   const pool = threads === 1
     ? undefined
@@ -176,6 +179,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     tellUnreadable({ lister: front.lister, holds, clock, log, stopping: stopping.signal })
       .catch((error) => log.error("unreadable_entities_not_counted", { error }));
   }
+  grpc.health.set(true);
   log.info("started", {
     version: VERSION,
     rest_addr: formatAddress(rest.address),

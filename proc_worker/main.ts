@@ -59,6 +59,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     ...wire,
     address: formatAddress(config.grpcAddr),
     health: true,
+    session,
     authorize: (token) =>
       worker?.membership.authorize(token, (a, b) => sameSecret(secretHash(a), secretHash(b))) ?? false,
     handler: {
@@ -95,6 +96,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
       },
     },
     schemas,
+    messageBytesMax: config.grpcMaxRecvBytes,
     cache: { entriesMax: config.cacheEntries, bytesMax: config.cacheBytes, ttlMs: config.cacheTtlMs },
     clock,
     random,

@@ -1,6 +1,7 @@
 /** A processing worker, put together from its parts: everything but the process around it, so that it runs in a test or a simulation too. */
+import { formatSize } from "../shared/config/values.ts";
 import type { Sealer } from "../shared/crypto/sealer.ts";
-import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../shared/limits.ts";
+import { GRPC_MESSAGE_OVERHEAD_BYTES, HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../shared/limits.ts";
 import type { Logger } from "../shared/logging/logger.ts";
 import type { CompiledSchemas } from "../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../shared/seams/clock.ts";
@@ -13,7 +14,7 @@ import { CommitEvents } from "./events.ts";
 import { BatchFloors } from "./execute/batch_floors.ts";
 import { Executor, type ExecutorMetrics } from "./execute/executor.ts";
 import { listPartitions } from "./execute/listing.ts";
-import { type Identity, Membership } from "./membership/membership.ts";
+import { type Identity, JoinRefused, Membership } from "./membership/membership.ts";
 import { Ownership } from "./ownership/ownership.ts";
 
 /** What a worker is made of. */
@@ -23,6 +24,8 @@ export interface WorkerParts {
   readonly identity: Identity;
   readonly schemas: CompiledSchemas;
   readonly cache: DocumentCacheOptions;
+  /** Bytes that a message to this worker may have. */
+  readonly messageBytesMax: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -76,6 +79,13 @@ export class Worker {
       metrics,
       peers: {
         joined: async (response) => {
+          const needed = response.documentBytesMax + GRPC_MESSAGE_OVERHEAD_BYTES;
+          if (needed > parts.messageBytesMax) {
+            throw new JoinRefused(
+              `the main worker takes documents of ${formatSize(response.documentBytesMax)}, for which ` +
+                `-grpc-max-recv-msg-size must be ${formatSize(needed)} or more here, too`,
+            );
+          }
           this.#sealer = await parts.unwrap(response);
           executor.renew(this.#sealer, response.documentBytesMax);
         },

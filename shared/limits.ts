@@ -94,6 +94,8 @@ export const HEARTBEAT_MS = 2_000;
 export const HEARTBEATS_MISSED_MAX = 3;
 export const JOIN_PROOF_AGE_MS_MAX = 60_000;
 export const JOIN_TIMEOUT_MS = 5_000;
+/** How long a worker that joins may take to answer at the address that it gives. */
+export const WORKER_PROBE_MS = 2_000;
 export const HANDOVER_RETRY_MS = 100;
 export const SHUTDOWN_MS_MAX = 9_000;
 /** A program that is told to stop while it starts may finish its start, and stop in good order, within this. */

@@ -11,7 +11,7 @@ import type { Clock } from "../../shared/seams/clock.ts";
 import type { Random } from "../../shared/seams/random.ts";
 import { type Shelf, StorageError, type Store } from "../../shared/storage/store.ts";
 import type { SubscribeRequest } from "../../shared/wire/messages.ts";
-import type { MainHandler } from "../../shared/wire/transport.ts";
+import type { MainHandler, ProbeWorker } from "../../shared/wire/transport.ts";
 import type { ApiKey, Changed, Control, NewApiKey, Snapshot, WorkerView } from "./control.ts";
 import { CredentialStore } from "./credentials.ts";
 import { LoginLimiter } from "./login_limiter.ts";
@@ -33,6 +33,7 @@ export interface ControlOptions {
   readonly workerTtlMs: number;
   readonly clientTtlMs: number;
   readonly documentBytesMax: number;
+  readonly probe: ProbeWorker;
 }
 
 const TERM_OBJECT = "term.json";
@@ -77,6 +78,7 @@ export class ControlPlane implements Control {
       workerTtlMs: options.workerTtlMs,
       documentBytesMax: options.documentBytesMax,
       keyId: keys.keyId,
+      probe: options.probe,
       verifyJoin: (request) => verify(request, secret, clock.now()),
       wrapKeys: (publicKey) => keys.wrapFor(publicKey),
       locked: store.kind === "directory",

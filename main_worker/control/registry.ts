@@ -19,7 +19,7 @@ import type {
   UnsubscribeRequest,
   WrappedKey,
 } from "../../shared/wire/messages.ts";
-import { type MainHandler, TransportError } from "../../shared/wire/transport.ts";
+import { type MainHandler, type ProbeWorker, TransportError } from "../../shared/wire/transport.ts";
 import type { Routes, WorkerRoute, WorkerView } from "./control.ts";
 import { Placement, type Unserved } from "./placement.ts";
 
@@ -47,6 +47,8 @@ export interface RegistryParts {
   readonly keyId: string;
   /** Whether the proof of a join is right; the reason when it is not. */
   verifyJoin(request: SubscribeRequest): { ok: true } | { ok: false; reason: string };
+  /** Whether a worker can be called where it says. */
+  readonly probe: ProbeWorker;
   /** The master keys, the current one first, each wrapped for this public key. */
   wrapKeys(
     publicKey: Uint8Array,
@@ -134,6 +136,13 @@ export class Registry implements MainHandler {
     }
     const wrapped = await this.#parts.wrapKeys(request.publicKey);
     if (wrapped.kind === "refused") throw this.#refusal("denied", request, peer, wrapped.reason);
+    const address = dialAddress(request.tags.grpc_addr ?? "", peer);
+    // One that cannot be called would be given partitions, and hold them, and nobody could use them.
+    const unreachable = this.#members.has(session) ? undefined : await this.#parts.probe(address, session);
+    if (unreachable !== undefined) {
+      const why = `the main worker cannot call this worker at ${address} (-advertise-addr says where): ${unreachable}`;
+      throw this.#refusal("denied", request, peer, why);
+    }
     // From here to the end nothing is awaited: two joins at the same time can't both find the id free.
     const twin = [...this.#members.values()].find((m) => m.workerId === workerId && m.session !== session);
     if (twin !== undefined && this.#alive(twin)) {
@@ -146,8 +155,7 @@ export class Registry implements MainHandler {
     if (twin !== undefined) this.#remove(twin, "replaced");
     const token = this.#newToken();
     // A request that was delayed on its way may come after a later one of the same session: what that one settled stays.
-    const member = this.#members.get(session) ??
-      this.#newMember(request, dialAddress(request.tags.grpc_addr ?? "", peer));
+    const member = this.#members.get(session) ?? this.#newMember(request, address);
     member.tokens = [...member.tokens.filter((known) => known === member.proven), ...member.tokens.slice(-1), token];
     member.lastSeenMs = clock.now();
     member.lastArrivalMs = clock.monotonic();

@@ -27,6 +27,7 @@ function start(more: Partial<RegistryParts> = {}) {
     documentBytesMax: 1_024,
     keyId: "k1",
     verifyJoin: () => ({ ok: true }),
+    probe: () => Promise.resolve(undefined),
     wrapKeys: () => Promise.resolve({ kind: "wrapped", keys: [] }),
     locked: true,
     changed: () => state.changes += 1,
@@ -331,4 +332,27 @@ Deno.test("dialAddress: what is advertised, or where the call came from", () => 
   assert.equal(dialAddress(":5", "10.1.1.1"), "10.1.1.1:5");
   assert.equal(dialAddress("[::]:5", "fd00::1"), "[fd00::1]:5");
   assert.equal(dialAddress("[fd00::2]:5", "10.1.1.1"), "[fd00::2]:5");
+});
+
+Deno.test("registry: a worker that cannot be called where it says gets no partitions, and is told why", async () => {
+  const asked: string[] = [];
+  const { registry, log } = start({
+    probe: (address, session) => {
+      asked.push(`${address} ${session}`);
+      return Promise.resolve(address.endsWith(":1") ? undefined : "nobody answers");
+    },
+  });
+  const good = new Member(registry, "good");
+  await good.join();
+  await assert.rejects(
+    registry.subscribe(subscription("lost", "s2", { tags: { grpc_addr: "127.0.0.1:2" } }), "127.0.0.1"),
+    (error) =>
+      error instanceof TransportError && error.reason === "denied" && error.message.includes("127.0.0.1:2") &&
+      error.message.includes("nobody answers"),
+  );
+  assert(registry.routes().owners.every((owner) => typeof owner !== "object" || owner.session === good.session));
+  assert.equal(registry.routes().workers.size, 1);
+  assert.deepEqual(asked, [`127.0.0.1:1 ${good.session}`, "127.0.0.1:2 s2"]);
+  assert(log.lines.some(({ event }) => event === "join_refused"));
+  registry.close();
 });

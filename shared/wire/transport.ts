@@ -48,6 +48,9 @@ export interface WorkerClient {
 /** Makes a client of the worker at `address` (`host:port`) that proves itself with what `token` returns. */
 export type ConnectWorker = (address: string, token: () => string) => WorkerClient;
 
+/** Why the worker of this session cannot be called at an address, a sentence; `undefined`: it can. */
+export type ProbeWorker = (address: string, session: string) => Promise<string | undefined>;
+
 /** A processing worker's side: called only for callers that presented a token it was issued. */
 export interface WorkerHandler {
   processBatch(request: BatchRequest): Promise<BatchResponse>;

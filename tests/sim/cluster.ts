@@ -123,6 +123,8 @@ export class Cluster {
         workerTtlMs: 3_600_000,
         clientTtlMs: 3_600_000,
         documentBytesMax: 1 << 20,
+        // Where the network lets a call through, it lets an answer through; a partition may come at any later moment as well.
+        probe: () => Promise.resolve(undefined),
       }));
     const { fronts: count } = this.#options;
     const coherence = CoherenceTable.allocate();
@@ -187,6 +189,7 @@ export class Cluster {
       },
       schemas: new CompiledSchemas(),
       cache: { entriesMax: 16, bytesMax: 1 << 20, ttlMs: 0 },
+      messageBytesMax: 4 << 20,
       clock: process.clock,
       random,
       log: silentLogger,

@@ -96,6 +96,7 @@ export interface Member {
   readonly worker_id: string;
   readonly status: "Available" | "Unavailable";
   readonly partitions: readonly number[];
+  readonly tags: Readonly<Record<string, string>>;
 }
 
 /** The owner of each partition. */

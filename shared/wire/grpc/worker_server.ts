@@ -5,6 +5,7 @@ import { type Codec, createCodec } from "./codec.ts";
 import { type Health, HEALTH_PATHS, serveHealth } from "./health.ts";
 import { workerMethods } from "./methods.ts";
 import { RpcServer, type ServerOptions } from "./server.ts";
+import { sessionService } from "./worker_probe.ts";
 
 /** Options of the server; the codec is made when none is given. */
 export interface WorkerServerOptions extends ServerOptions {
@@ -13,6 +14,8 @@ export interface WorkerServerOptions extends ServerOptions {
   readonly authorize: (token: string) => boolean;
   /** Serve standard health checks, which need no token. Default: false. */
   readonly health?: boolean;
+  /** With `health`: what tells this worker from others at an address; see `worker_probe.ts`. */
+  readonly session?: string;
   readonly codec?: Codec;
 }
 
@@ -48,7 +51,9 @@ export async function serveWorkerOverGrpc(options: WorkerServerOptions): Promise
     server.unary(methods.list, (request) => handler.list(request)),
     server.stream(methods.events, (request, send, signal) => handler.events(request, send, signal)),
   ]);
-  const health = options.health ? serveHealth(server.raw, ["deltadb.ProcWorker"]) : undefined;
+  const { session } = options;
+  const services = ["deltadb.ProcWorker", ...(session === undefined ? [] : [sessionService(session)])];
+  const health = options.health ? serveHealth(server.raw, services) : undefined;
   await server.listen();
   health?.set(true);
   return {
