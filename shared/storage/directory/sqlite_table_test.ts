@@ -102,6 +102,32 @@ Deno.test("table: a page starts and ends where it is told", () =>
     await table.close();
   }));
 
+Deno.test("table: what is damaged is an error for a listing too, and not the end of it", () =>
+  withTable(async (path) => {
+    const pageBytes = 4_096;
+    let table = await systemDisk.openTable(path, OPTIONS);
+    const names = Array.from({ length: 2_000 }, (_, n) => `s_${n}`);
+    await table.apply(names.map((name) => ({ name, envelope: new Uint8Array(300).fill(1) })), undefined);
+    await table.close();
+    const whole = await Deno.readFile(path);
+    let found = 0;
+    for (let page = 5; page < whole.length / pageBytes; page += 7) {
+      await Deno.writeFile(path, whole.slice().fill(0, page * pageBytes, (page + 1) * pageBytes));
+      table = await systemDisk.openTable(path, { ...OPTIONS, create: false });
+      for (const isWhole of [false, true]) {
+        const range = { ...EVERYTHING, rowsMax: 10_000, whole: isWhole };
+        try {
+          assert.equal(table.list(range).length, names.length);
+        } catch (error) {
+          assert(error instanceof DiskError && error.code === "damaged", String(error));
+          found++;
+        }
+      }
+      await table.close();
+    }
+    assert(found > 10, `${found}`);
+  }));
+
 Deno.test("table: a transaction that fails leaves nothing, and the next one goes through", () =>
   withTable(async (path) => {
     const table = await systemDisk.openTable(path, OPTIONS);
