@@ -131,6 +131,11 @@ async function makeStore(layout: Layout, partitions: number, { disk, random }: D
   await disk.makeDirectory(layout.partitions);
   await disk.makeDirectory(layout.templates);
   await disk.makeDirectory(layout.auth, AUTH_DIRECTORY_MODE);
+  for (const directory of [layout.logs, layout.partitions]) {
+    const [name] = await disk.list(directory);
+    if (name === undefined) continue;
+    throw new StorageError("corrupt", `${layout.manifest} is missing, but there is data: ${directory}/${name}`);
+  }
   await createLockFile(disk, layout.mainLock);
   for (let partition = 0; partition < partitions; partition++) await createLockFile(disk, layout.lock(partition));
   await disk.syncDirectory(layout.locks);

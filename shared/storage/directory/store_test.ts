@@ -50,6 +50,16 @@ Deno.test("store: without a store a worker is told that there is none yet", () =
     await (await openDirectoryStore({ root }, testParts())).close();
   }));
 
+Deno.test("store: one that has data and no manifest is not made anew", () =>
+  withDirectory(async (root) => {
+    const store = await openTestStore(root, { partitions: 1 });
+    const entities = await store.openEntities("worker");
+    assert.equal((await entities.take(0 as Partition)).kind, "taken");
+    await store.close();
+    await Deno.remove(`${root}/manifest.json`);
+    await refuses("corrupt", /manifest\.json is missing, but there is data: .*00\.db/, () => openTestStore(root));
+  }));
+
 Deno.test("store: two processes that make it at once make one", () =>
   withDirectory(async (root) => {
     const stores = await Promise.all([1, 2, 3].map(() => openTestStore(root)));
