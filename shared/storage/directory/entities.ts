@@ -232,7 +232,7 @@ export class DirectoryEntities implements Entities {
     if (lock.found === undefined && !lock.isEmpty) {
       report({ kind: "lock_content_damaged", partition: index, message: `${lock.path}: reading all logs` });
     }
-    const found = await this.#recovery.recover(writers, index, table.appliedSequence);
+    const found = await this.#recovery.recover(writers, index, table.appliedSequence, lock.found !== undefined);
     const inherited = writers.length > 0 || lock.found === undefined;
     const partition = new OwnedPartition(index, {
       table,

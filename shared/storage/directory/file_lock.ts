@@ -21,7 +21,7 @@ export class FileLock {
   private constructor(
     readonly path: string,
     file: LockFile,
-    /** What the file said when the lock was had; `undefined`: nothing in it was whole. */
+    /** What the file said when the lock was had; `undefined`: nothing, or something that is not whole. */
     readonly found: LockContent | undefined,
     /** Nobody ever wrote in the file, or somebody removed what was there. */
     readonly isEmpty: boolean,
@@ -40,13 +40,14 @@ export class FileLock {
     }
     try {
       if (!await file.tryLock()) {
-        const content = decodeLockContent(await file.read(CONTENT_BYTES));
+        const { newest } = decodeLockContent(await file.read(CONTENT_BYTES));
         file.close();
-        return { kind: "held", by: content?.holder || "another process" };
+        return { kind: "held", by: newest?.holder || "another process" };
       }
       if (!await file.isCurrent()) throw new DiskError("busy", `${path}: somebody replaced the lock file`);
       const bytes = await file.read(CONTENT_BYTES);
-      return { kind: "locked", lock: new FileLock(path, file, decodeLockContent(bytes), bytes.length === 0) };
+      const { newest, isDoubtful } = decodeLockContent(bytes);
+      return { kind: "locked", lock: new FileLock(path, file, isDoubtful ? undefined : newest, bytes.length === 0) };
     } catch (error) {
       file.close();
       throw error;
@@ -58,9 +59,9 @@ export class FileLock {
     if (this.#isDoubtful) {
       // The slot that is overwritten next is the older one only if the newer one is durable. Whoever wrote that may have
       // been killed before, or this one's last try failed half way; others may have read it and gone by it.
-      const there = decodeLockContent(await this.#file.read(CONTENT_BYTES));
+      const { newest } = decodeLockContent(await this.#file.read(CONTENT_BYTES));
       await this.#file.sync();
-      this.#generation = there?.generation ?? this.#generation;
+      this.#generation = newest?.generation ?? this.#generation;
     }
     this.#isDoubtful = true;
     const { offset, bytes } = encodeLockContent({ ...content, generation: this.#generation + 1 });
@@ -87,7 +88,7 @@ export async function createLockFile(disk: Disk, path: string): Promise<boolean>
 }
 
 /**
- * What a lock file durably says, without its lock; `undefined` when it says nothing whole, as a missing one.
+ * What a lock file durably says, without its lock; `undefined` when it says nothing, as a missing one, or nothing certain.
  * @throws {DiskError}
  */
 export async function readLockContent(disk: Disk, path: string): Promise<LockContent | undefined> {
@@ -97,7 +98,8 @@ export async function readLockContent(disk: Disk, path: string): Promise<LockCon
     const bytes = await file.read(CONTENT_BYTES);
     // Afterwards, because the holder may be writing: what was read is durable, and what came later does not matter.
     await file.sync();
-    return decodeLockContent(bytes);
+    const { newest, isDoubtful } = decodeLockContent(bytes);
+    return isDoubtful ? undefined : newest;
   } finally {
     file.close();
   }

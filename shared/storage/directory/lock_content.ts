@@ -38,11 +38,23 @@ export function encodeLockContent(content: LockContent): { offset: number; bytes
   return { offset: generation % 2 * SLOT_BYTES, bytes };
 }
 
-/** The newest whole content, or `undefined` when nothing in the file is whole. */
-export function decodeLockContent(bytes: Uint8Array): LockContent | undefined {
-  const [first, second] = [decodeSlot(bytes.subarray(0, SLOT_BYTES)), decodeSlot(bytes.subarray(SLOT_BYTES))];
-  if (first === undefined || second === undefined) return first ?? second;
-  return first.generation > second.generation ? first : second;
+/** What was found in a lock file. */
+export interface FoundContent {
+  /** The newest whole content; `undefined`: there is none. */
+  readonly newest: LockContent | undefined;
+  /**
+   * A slot holds something that is not whole. It may be a write that a crash has torn, or a newer content that was damaged and
+   * named other writers; nothing tells one from the other.
+   */
+  readonly isDoubtful: boolean;
+}
+
+/** The content of a lock file's bytes. */
+export function decodeLockContent(bytes: Uint8Array): FoundContent {
+  const slots = [bytes.subarray(0, SLOT_BYTES), bytes.subarray(SLOT_BYTES)];
+  const contents = slots.map(decodeSlot);
+  const newest = contents.reduce((a, b) => a === undefined || (b !== undefined && b.generation > a.generation) ? b : a);
+  return { newest, isDoubtful: slots.some((slot, n) => contents[n] === undefined && slot.some((byte) => byte !== 0)) };
 }
 
 function decodeSlot(slot: Uint8Array): LockContent | undefined {

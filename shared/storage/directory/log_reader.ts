@@ -43,7 +43,7 @@ export interface LogReaderParts {
 
 /**
  * The records of one writer by partition; what was read is durable. `files` are all of the writer's, ascending. A torn
- * tail was never acknowledged and is passed over.
+ * tail was never acknowledged and is passed over. `isBegun`: one of the files has a whole header.
  * @throws {StorageError} `corrupt`: a file is damaged before its tail; names it and the byte.
  * @throws {DiskError}
  */
@@ -51,7 +51,7 @@ export async function readLogs(
   parts: LogReaderParts,
   writer: string,
   files: readonly LogFile[],
-): Promise<Map<number, PartitionRecords>> {
+): Promise<{ readonly partitions: Map<number, PartitionRecords>; readonly isBegun: boolean }> {
   const partitions = new Map<number, PartitionRecords>();
   let newest: LogHeader | undefined;
   // Newest file first, because the newest header says how many frames of the earlier files count. A live writer may have
@@ -67,7 +67,7 @@ export async function readLogs(
       partitions.set(partition, later === undefined ? records : join(records, later));
     }
   }
-  return partitions;
+  return { partitions, isBegun: newest !== undefined };
 }
 
 async function readFile(

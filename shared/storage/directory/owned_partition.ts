@@ -40,6 +40,8 @@ export class OwnedPartition {
   #appliedSequence: number;
   #turn: Promise<unknown> = Promise.resolve();
   #inherited: boolean;
+  /** The table has more than the lock file says that it has. */
+  #isAhead = false;
   #closed = false;
 
   /** The next record's sequence. */
@@ -86,7 +88,7 @@ export class OwnedPartition {
 
   /** Whether a checkpoint has something to do: changes to write, or earlier writers to take off the lock file. */
   get needsCheckpoint(): boolean {
-    return this.#inherited || this.#current.size > 0 || this.#frozen !== undefined;
+    return this.#inherited || this.#isAhead || this.#current.size > 0 || this.#frozen !== undefined;
   }
 
   /** Takes over what earlier owners acknowledged and did not checkpoint. */
@@ -217,7 +219,7 @@ export class OwnedPartition {
   }
 
   /**
-   * Writes into the table every change that is readable now, and takes earlier writers off the lock file.
+   * Writes into the table every change that is readable now, and says so in the lock file, which names no earlier writers then.
    * @throws {StorageError} and keeps what is not written for the next call.
    */
   checkpoint(pace: Pace): Promise<void> {
@@ -229,9 +231,11 @@ export class OwnedPartition {
           this.#freeze();
           await this.#writeFrozen(pace);
         }
-        if (this.#inherited) {
+        // Before the logs go that held it: a table that has lost something since is found out by what the lock file remembers.
+        if (this.#inherited || this.#isAhead) {
           await this.#lock.write({ holder: this.#holder, writers: [this.#writer], settled: this.#appliedSequence });
           this.#inherited = false;
+          this.#isAhead = false;
         }
       } catch (error) {
         throw runtimeError(`can't checkpoint partition ${this.index}`, error);
@@ -268,6 +272,7 @@ export class OwnedPartition {
     }
     await this.#apply(step, this.#frozenSequence, pace);
     this.#appliedSequence = this.#frozenSequence;
+    this.#isAhead = true;
     this.#frozen = undefined;
     if (this.#counts === undefined) this.#recount();
   }

@@ -18,6 +18,7 @@ interface WriterRecords {
   /** The writer was alive when its files were read. */
   readonly isLive: boolean;
   readonly partitions: ReadonlyMap<number, PartitionRecords>;
+  readonly isBegun: boolean;
   readonly bytes: number;
 }
 
@@ -47,14 +48,28 @@ export class Recovery {
   }
 
   /**
-   * What the logs of these writers hold of a partition beyond its table's applied sequence.
+   * What the logs of these writers hold of a partition beyond its table's applied sequence. `areNamed`: by its lock file, in
+   * which a writer puts its name only when its log is durably begun.
    * @throws {StorageError} `corrupt`: a file is missing or damaged, or changes are missing between those that are there.
    * @throws {DiskError}
    */
-  async recover(writers: readonly string[], partition: number, applied: number): Promise<Recovered> {
+  async recover(
+    writers: readonly string[],
+    partition: number,
+    applied: number,
+    areNamed: boolean,
+  ): Promise<Recovered> {
     const logs: PartitionRecords[] = [];
     for (const writer of writers) {
-      const records = (await this.#read(writer)).partitions.get(partition);
+      const { partitions, isBegun } = await this.#read(writer);
+      if (areNamed && !isBegun) {
+        const path = `${this.#parts.directory}/${logName(writer, 1)}`;
+        throw new StorageError(
+          "corrupt",
+          `${path} or its successor is not a log any more; a lock file says that it holds writes`,
+        );
+      }
+      const records = partitions.get(partition);
       if (records !== undefined) logs.push(records);
     }
     if (logs.length === 0) return { changes: new Map(), last: applied };
@@ -129,8 +144,8 @@ export class Recovery {
       await disk.syncDirectory(directory);
       // Asked before anything is read: whoever is dead then adds nothing.
       const isLive = await this.#isLive(files);
-      const partitions = await readLogs(this.#parts, writer, files);
-      return { isLive, partitions, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+      const { partitions, isBegun } = await readLogs(this.#parts, writer, files);
+      return { isLive, partitions, isBegun, bytes: files.reduce((sum, file) => sum + file.size, 0) };
     });
     this.#loadTurn = records.catch(() => {});
     return records;

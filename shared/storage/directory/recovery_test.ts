@@ -9,6 +9,7 @@ import { type TakeOutcome } from "../store.ts";
 import { type DirectoryEntities } from "./entities.ts";
 import { type StorageEvent } from "./events.ts";
 import { FrameScanner } from "./frame.ts";
+import { decodeLockContent, SLOT_BYTES } from "./lock_content.ts";
 import { logName } from "./log_header.ts";
 import { encodeRecords } from "./record.ts";
 import { Recovery } from "./recovery.ts";
@@ -246,6 +247,47 @@ Deno.test("recovery: a lock file that is emptied, damaged or removed hides nothi
   }
 });
 
+Deno.test("recovery: a lock file whose newer half is damaged hides nothing, and nothing is thrown away by what its older half says", async () => {
+  const world = new World();
+  await world.writeAndDie({ a: "1" });
+  await world.writeAndDie({ a: "2", b: "2" });
+  const bytes = world.content("/db/locks/00");
+  const newest = decodeLockContent(bytes).newest!;
+  bytes[newest.generation % 2 * SLOT_BYTES + 40]! ^= 0x04;
+  world.setContent("/db/locks/00", bytes);
+  const { entities } = await world.worker();
+  assert.deepEqual(await state(entities), { a: "2", b: "2" });
+  assert.ok(world.events.some((event) => event.kind === "lock_content_damaged"));
+});
+
+Deno.test("recovery: a log that a lock file names and that is emptied, or has lost its beginning, is refused", async () => {
+  for (const length of [0, 10]) {
+    const world = new World();
+    await world.writeAndDie({ a: "1" });
+    const [path] = world.logs();
+    world.setContent(path!, world.content(path!).slice(0, length));
+    const { outcome } = await world.worker();
+    assert.ok(outcome.kind === "corrupt" && outcome.detail.includes("is not a log any more"), JSON.stringify(outcome));
+  }
+});
+
+Deno.test("recovery: a table that has lost what was checkpointed into it is refused, also when its owner was killed", async () => {
+  const world = new World();
+  const { disk, entities } = await world.worker();
+  const table = world.machine.tables.get("/db/partitions/00.db")!;
+  await write(entities, { a: "1" });
+  const before = table.state;
+  while (entities.stats().checkpoints === 0) {
+    assert.ok(world.clock.fire());
+    await settled();
+  }
+  assert.notEqual(table.state, before);
+  disk.kill();
+  table.state = before;
+  const { outcome } = await world.worker();
+  assert.ok(outcome.kind === "corrupt" && outcome.detail.includes("is an older state"), JSON.stringify(outcome));
+});
+
 Deno.test("recovery: a log of another store or writer is refused", async () => {
   const [world, other] = [new World(), new World(2)];
   await world.writeAndDie({ a: "1" });
@@ -376,7 +418,7 @@ Deno.test("recovery: a log that its writer is about to lock is not taken for a d
   const recovery = new Recovery({ disk: machine.process(), clock, directory, store });
   const path = `${directory}/${logName(writer, 1)}`;
   machine.create(path);
-  assert.deepEqual(await recovery.recover([writer], P, 0), { changes: new Map(), last: 0 });
+  assert.deepEqual(await recovery.recover([writer], P, 0, false), { changes: new Map(), last: 0 });
   // The writer goes on where it was: it locks and begins the file, writes, and is killed.
   machine.names.delete(path);
   const disk = machine.process();
@@ -384,12 +426,12 @@ Deno.test("recovery: a log that its writer is about to lock is not taken for a d
   const envelope = new Uint8Array([1]);
   await log.append(encodeRecords([{ partition: P, sequence: 1, name: nameOf("s", "a"), envelope }]), () => {});
   disk.kill();
-  const { changes, last } = await recovery.recover([writer], P, 0);
+  const { changes, last } = await recovery.recover([writer], P, 0, false);
   assert.deepEqual([[...changes.keys()], last], [[nameOf("s", "a")], 1]);
   // Another file that nobody came to begin says nothing about those before it.
   machine.create(`${directory}/${logName(writer, 2)}`);
   recovery.close();
-  assert.equal((await recovery.recover([writer], P, 0)).last, 1);
+  assert.equal((await recovery.recover([writer], P, 0, false)).last, 1);
   recovery.close();
 });
 
