@@ -168,6 +168,8 @@ export const S3_HANDOVER_FLUSH_MS = 200;
 // Watching.
 export const WATCH_EVENTS_KEPT = 10_000;
 export const WATCH_BUFFER_EVENTS_MAX = 1_000;
+/** How long events are still kept when the last watcher has gone, which may come back. */
+export const WATCH_LINGER_MS = 60_000;
 export const WATCHERS_MAX = 1_000;
 /** Where more clients watch, so many are told of their events each millisecond, of all that they have by then. */
 export const WATCHERS_TOLD_PER_MS = 10;

@@ -1,12 +1,13 @@
 /**
  * Watchers: the events of all owners become one numbered sequence, of which the last ones are kept for those who come back.
- * The streams to the workers are open only while somebody watches. Whenever an event may have been lost (a worker died, a
+ * The streams to the workers are open only while somebody watches, and for a while after that. Whenever an event may have been lost (a worker died, a
  * stream broke), everybody is told to list again.
  */
 import {
   RETRY_AFTER_S,
   WATCH_BUFFER_EVENTS_MAX,
   WATCH_EVENTS_KEPT,
+  WATCH_LINGER_MS,
   WATCHERS_MAX,
   WATCHERS_TOLD_PER_MS,
 } from "../../../shared/limits.ts";
@@ -32,6 +33,8 @@ type Numbered = EntityEvent & { readonly sequence: number };
 
 interface Watcher {
   readonly prefix: string;
+  /** What it missed, told first. */
+  missed: Iterable<readonly WatchEvent[]>;
   buffer: WatchEvent[];
   wake: (() => void) | undefined;
   ended: boolean;
@@ -63,12 +66,18 @@ export class WatchHub {
   /** Watchers that have events and wait for their turn to be told of them. */
   readonly #due = new Set<Watcher>();
   #turnTimer: Timer | undefined;
+  /** Runs while nobody watches and events are kept nevertheless. */
+  #lingering: Timer | undefined;
 
   constructor(parts: WatchHubParts) {
     this.#parts = parts;
     this.#unsubscribe = parts.control.subscribe((snapshot) => {
-      if (this.#watchers.size > 0) this.#follow(snapshot.routes);
+      if (this.#isListening) this.#follow(snapshot.routes);
     });
+  }
+
+  get #isListening(): boolean {
+    return this.#watchers.size > 0 || this.#lingering !== undefined;
   }
 
   get watchers(): number {
@@ -82,12 +91,14 @@ export class WatchHub {
     }
     const watcher: Watcher = {
       prefix: schemaPrefix(schemaId) + (options.prefix === "" ? "" : encodeName(options.prefix)),
+      missed: [],
       buffer: [],
       wake: undefined,
       ended: false,
       open: false,
     };
     this.#replay(watcher, options.lastEventId);
+    this.#stopLingering();
     this.#watchers.add(watcher);
     this.#follow(this.#parts.control.snapshot().routes);
     const timeout = new AbortController();
@@ -115,6 +126,7 @@ export class WatchHub {
     this.#unsubscribe();
     if (this.#turnTimer !== undefined) this.#parts.clock.clearTimer(this.#turnTimer);
     for (const watcher of [...this.#watchers]) this.#end(watcher);
+    this.#forget();
   }
 
   #name(sequence: number): string {
@@ -127,14 +139,28 @@ export class WatchHub {
     const last = Number(number);
     const known = id === this.#parts.id && Number.isSafeInteger(last) && last >= this.#forgotten &&
       last <= this.#sequence;
-    const missed = known
-      ? this.#kept.filter((event) => event.sequence > last && event.name.startsWith(watcher.prefix))
-      : [];
-    if (!known || missed.length > WATCH_BUFFER_EVENTS_MAX) {
-      watcher.buffer.push({ kind: "reset", sequence: this.#name(this.#sequence) });
-    } else {
-      for (const event of missed) watcher.buffer.push(this.#toWatch(event));
-    }
+    if (known) watcher.missed = this.#since(last, watcher.prefix);
+    else watcher.buffer.push({ kind: "reset", sequence: this.#name(this.#sequence) });
+  }
+
+  /** Events after `last` and up to now, made piece by piece, because many may come back at once and have missed much. */
+  #since(last: number, prefix: string): Iterable<readonly WatchEvent[]> {
+    const [kept, end] = [this.#kept, this.#kept.length];
+    const toWatch = (event: Numbered) => this.#toWatch(event);
+    return {
+      *[Symbol.iterator]() {
+        let piece: WatchEvent[] = [];
+        for (let at = 0; at < end; at++) {
+          const event = kept[at]!;
+          if (event.sequence <= last || !event.name.startsWith(prefix)) continue;
+          piece.push(toWatch(event));
+          if (piece.length < WATCH_BUFFER_EVENTS_MAX) continue;
+          yield piece;
+          piece = [];
+        }
+        if (piece.length > 0) yield piece;
+      },
+    };
   }
 
   #toWatch(event: Numbered): WatchEvent {
@@ -153,6 +179,8 @@ export class WatchHub {
       close: end,
       async *[Symbol.asyncIterator]() {
         try {
+          yield* watcher.missed;
+          watcher.missed = [];
           for (;;) {
             const events = watcher.buffer;
             watcher.buffer = [];
@@ -176,10 +204,21 @@ export class WatchHub {
     watcher.wake?.();
     this.#watchers.delete(watcher);
     this.#due.delete(watcher);
-    if (this.#watchers.size > 0) return;
+    if (this.#watchers.size > 0 || this.#closed) return;
+    this.#stopLingering();
+    this.#lingering = this.#parts.clock.setTimer(() => this.#forget(), WATCH_LINGER_MS);
+  }
+
+  #stopLingering(): void {
+    if (this.#lingering !== undefined) this.#parts.clock.clearTimer(this.#lingering);
+    this.#lingering = undefined;
+  }
+
+  /** Nobody listens any more: what happens until somebody does is not known. */
+  #forget(): void {
+    this.#stopLingering();
     for (const { abort } of this.#streams.values()) abort.abort();
     this.#streams.clear();
-    // Nobody listens now: what happens until somebody does is not known.
     this.#kept = [];
     this.#sequence += 1;
     this.#forgotten = this.#sequence;
@@ -249,7 +288,7 @@ export class WatchHub {
     this.#read(session, stream, resolve).finally(() => {
       resolve();
       if (this.#streams.get(session) === stream) this.#streams.delete(session);
-      if (this.#watchers.size > 0) this.#follow(this.#parts.control.snapshot().routes);
+      if (this.#isListening) this.#follow(this.#parts.control.snapshot().routes);
     });
   }
 

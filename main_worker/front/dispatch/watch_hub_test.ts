@@ -2,6 +2,7 @@ import assert from "assert";
 import {
   WATCH_BUFFER_EVENTS_MAX,
   WATCH_EVENTS_KEPT,
+  WATCH_LINGER_MS,
   WATCHERS_MAX,
   WATCHERS_TOLD_PER_MS,
 } from "../../../shared/limits.ts";
@@ -91,13 +92,16 @@ Deno.test("watch: events of all workers, of this schema and prefix only, numbere
   assert.equal(w.workers.streams.length, 2, "one stream a worker, however many watch");
 });
 
-Deno.test("watch: streams are open only while somebody watches", async () => {
+Deno.test("watch: streams are open only while somebody watches, and for a while after that", async () => {
   using w = watching(routes(1, "a"));
   assert.equal(w.workers.streams.length, 0);
   const reader = await open(w);
   reader.watch.close();
-  assert(last(w).signal.aborted);
   assert.equal(w.hub.watchers, 0);
+  await w.clock.advance(WATCH_LINGER_MS - 1);
+  assert(!last(w).signal.aborted);
+  await w.clock.advance(1);
+  assert(last(w).signal.aborted);
 });
 
 Deno.test("watch: who comes back gets what was missed, or a reset when that is not known any more", async () => {
@@ -119,13 +123,37 @@ Deno.test("watch: who comes back gets what was missed, or a reset when that is n
   assert.deepEqual(kinds(await (await open(w, { lastEventId: id })).take()), ["reset"]);
 });
 
-Deno.test("watch: when nobody watched in between, what happened is not known", async () => {
+Deno.test("watch: the only one that watched comes back soon and gets what was missed, or late and lists again", async () => {
   using w = watching(routes(1, "a"));
   const reader = await open(w);
   last(w).emit(event("k", 1));
   const [seen] = await reader.take();
+  const lastEventId = (seen as WatchEvent).sequence;
   reader.watch.close();
-  assert.deepEqual(kinds(await (await open(w, { lastEventId: (seen as WatchEvent).sequence })).take()), ["reset"]);
+  last(w).emit(event("k", 2));
+  await w.clock.advance(WATCH_LINGER_MS - 1);
+  const again = await open(w, { lastEventId });
+  assert.deepEqual(kinds(await again.take()), ["k@2"]);
+  // What went on before does not end what is watched now.
+  await w.clock.advance(WATCH_LINGER_MS);
+  last(w).emit(event("k", 3));
+  assert.deepEqual(kinds(await again.take()), ["k@3"]);
+  again.watch.close();
+  await w.clock.advance(WATCH_LINGER_MS);
+  assert.deepEqual(kinds(await (await open(w, { lastEventId })).take()), ["reset"]);
+});
+
+Deno.test("watch: as many as are kept can be caught up with, and what comes meanwhile follows", async () => {
+  using w = watching(routes(1, "a"));
+  const reader = await open(w);
+  last(w).emit(event("k", 0));
+  const [seen] = await reader.take();
+  reader.watch.close();
+  for (let n = 1; n <= WATCH_EVENTS_KEPT; n++) last(w).emit(event("k", n));
+  const again = await open(w, { lastEventId: (seen as WatchEvent).sequence });
+  last(w).emit(event("k", WATCH_EVENTS_KEPT + 1));
+  const expected = Array.from({ length: WATCH_EVENTS_KEPT + 1 }, (_, n) => `k@${n + 1}`);
+  assert.deepEqual(kinds(await again.take()), expected);
 });
 
 Deno.test("watch: a reader that is too slow is cut off at its bound, the others go on", async () => {
