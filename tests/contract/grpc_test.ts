@@ -152,7 +152,9 @@ async function reflected(address: string): Promise<protoLoader.PackageDefinition
   try {
     const { listServicesResponse } = await ask({ listServices: "" });
     const names = (listServicesResponse as { service: { name: string }[] }).service.map(({ name }) => name);
-    assert(names.includes("deltadb.MainWorker"), names.join());
+    assert.deepEqual(names.sort(), ["deltadb.MainWorker", "grpc.health.v1.Health"]);
+    const health = await ask({ fileContainingSymbol: "grpc.health.v1.Health" });
+    assert(health.fileDescriptorResponse !== undefined, JSON.stringify(health));
     const { fileDescriptorResponse } = await ask({ fileContainingSymbol: "deltadb.MainWorker" });
     const files = (fileDescriptorResponse as { fileDescriptorProto: Uint8Array[] }).fileDescriptorProto;
     // A FileDescriptorSet is these files, each as field 1.
