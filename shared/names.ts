@@ -3,7 +3,7 @@
  * Each is a branded string or number with one parser, called at the edge; inside, nothing re-validates.
  */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { ENTITY_KEY_BYTES_MAX, SCHEMA_ID_BYTES_MAX } from "./limits.ts";
+import { ENTITY_KEY_BYTES_MAX, ENTITY_NAME_BYTES_MAX, SCHEMA_ID_BYTES_MAX } from "./limits.ts";
 
 declare const brand: unique symbol;
 type Branded<T, Name extends string> = T & { readonly [brand]: Name };
@@ -82,6 +82,13 @@ export function schemaPrefix(schemaId: SchemaId): string {
 /** The storage name of an entity. The first raw `_` separates, so no two entities share a name. */
 export function entityName(schemaId: SchemaId, key: EntityKey): EntityName {
   return schemaPrefix(schemaId) + encodeName(key) as EntityName;
+}
+
+const STORAGE_NAME = /^[A-Za-z0-9.%-]+_[A-Za-z0-9.%_-]+$/;
+
+/** Whether a text has the form of a storage name. */
+export function isStorageName(text: string): text is EntityName {
+  return text.length <= ENTITY_NAME_BYTES_MAX && STORAGE_NAME.test(text);
 }
 
 /** The two names inside a storage name, or `undefined` when it is not one. */

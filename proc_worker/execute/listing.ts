@@ -2,9 +2,9 @@
 import { documentSize, etagOf, readEnvelopeHeader } from "../../shared/crypto/envelope.ts";
 import type { Sealer } from "../../shared/crypto/sealer.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
-import { compareNames, type Partition } from "../../shared/names.ts";
+import { compareNames, isStorageName, type Partition } from "../../shared/names.ts";
 import { type Clock, sleep } from "../../shared/seams/clock.ts";
-import type { Entities, Listed } from "../../shared/storage/store.ts";
+import { type Entities, type Listed, StorageError } from "../../shared/storage/store.ts";
 import type { ListItem, ListRequest, ListResponse } from "../../shared/wire/messages.ts";
 import type { Ownership } from "../ownership/ownership.ts";
 
@@ -32,6 +32,10 @@ export async function listPartitions(parts: ListingParts, request: ListRequest):
     if (notOwned.length > 0) return { items: [], more: false, notOwned };
     if (request.want === "counts") return await count(parts.entities, entered);
     return await page(parts, request, entered);
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    parts.log.error("storage_failed", { operation: "list", reason: error.reason, error: error.message });
+    return { items: [], more: false, notOwned: [], unreadable: true };
   } finally {
     for (const partition of entered) ownership.leave(partition);
   }
@@ -95,6 +99,12 @@ async function page(
     if (merged.length >= limit || (envelopes && merged.length > 0 && bytes + next.head.size > bytesMax)) {
       more = true;
       break;
+    }
+    if (next.head.name <= (merged.at(-1)?.name ?? after) || !isStorageName(next.head.name)) {
+      throw new StorageError(
+        "corrupt",
+        "a partition lists names out of order, or something that is none: it is damaged",
+      );
     }
     bytes += next.head.size;
     merged.push(next.take());

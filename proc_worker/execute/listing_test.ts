@@ -10,7 +10,7 @@ import {
   type Partition,
   type SchemaId,
 } from "../../shared/names.ts";
-import type { Listed, ListQuery } from "../../shared/storage/store.ts";
+import { type Listed, type ListQuery, StorageError } from "../../shared/storage/store.ts";
 import type { ListRequest } from "../../shared/wire/messages.ts";
 import { type ListingParts, listPartitions } from "./listing.ts";
 
@@ -114,4 +114,29 @@ Deno.test("a page asks each partition for about its share, not for the whole pag
   });
   assert.equal(page.items.length, 1_000);
   assert(asked.reduce((sum, { limit }) => sum + limit, 0) < 3_000);
+});
+
+Deno.test("storage that cannot be read, and names that cannot be right, make no page that looks whole", async () => {
+  const listed = (text: string): Listed => ({ name: text as EntityName, size: 1, envelope: new Uint8Array(0) });
+  const request: ListRequest = {
+    epoch: 1,
+    partitions: [0 as Partition],
+    prefix: "s_",
+    after: "s_b",
+    limit: 10,
+    want: "meta",
+    bytesMax: 1_000_000,
+  };
+  for (const names of [["s_c", "s_b2"], ["s_c", "s_c"], ["s_c", "s_\u00e9"], ["s_a"]]) {
+    const parts = storeOf([]);
+    const answer = await listPartitions(
+      { ...parts, entities: { ...parts.entities, list: () => Promise.resolve(names.map(listed)) } },
+      request,
+    );
+    assert.deepEqual(answer, { items: [], more: false, notOwned: [], unreadable: true }, names.join());
+  }
+  const parts = storeOf([]);
+  const failing = () => Promise.reject(new StorageError("corrupt", "00.db is damaged"));
+  const answer = await listPartitions({ ...parts, entities: { ...parts.entities, list: failing } }, request);
+  assert.equal(answer.unreadable, true);
 });

@@ -99,6 +99,8 @@ export interface ListResponse {
   readonly more: boolean;
   /** Partitions of the request that this worker does not own: the answer is not whole. */
   readonly notOwned: readonly Partition[];
+  /** The storage cannot be read, or what it holds is damaged: the answer is not whole. */
+  readonly unreadable?: true;
   /** Entities by schema prefix, with `counts`; absent when the store cannot tell. */
   readonly counts?: ReadonlyMap<string, number>;
 }

@@ -67,6 +67,7 @@ export class OwnerLister implements Lister {
       }
       if (!moving) {
         const answers = await this.#ask(routes, bySession, listing, left);
+        if (answers?.some(({ unreadable }) => unreadable)) return UNREADABLE;
         if (answers !== undefined) return merge(answers, listing.limit);
       }
       await sleep(clock, RETRY_MS);
@@ -95,6 +96,12 @@ export class OwnerLister implements Lister {
     }
   }
 }
+
+const UNREADABLE: Failure = failure(
+  "storage_unavailable",
+  "the storage cannot be read, or is damaged, somewhere in what was to be listed; the log of a worker has it",
+  { retryAfterS: RETRY_AFTER_S },
+);
 
 /** Merges sorted answers; beyond the end of an answer that has more, nothing is known, so the page ends there. */
 function merge(answers: readonly ListResponse[], limit: number): ListedPage {

@@ -81,6 +81,9 @@ function answerMany(call: Call, outcomes: ReadonlyMap<EntityKey, Outcome>): Resp
   return failed(call, { kind: "failed", code: worst.code, message, retryAfterS: worst.retryAfterS }, details);
 }
 
+/** What a query must have to name `force`, as it is or percent-encoded: most have neither, and need not be taken apart. */
+const FORCE = /force|%/;
+
 /** The routes of single entities. */
 export function entityRoutes(deps: EntityDeps): readonly Route[] {
   const { entities, clock, bodyBytesMax } = deps;
@@ -96,7 +99,7 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
 
   function writeOptions(call: Call): WriteOptions {
     const conditions = putConditions(call.request.headers);
-    return call.query.includes("force") && queryFlag(call.query, "force") ? { ...conditions, force: true } : conditions;
+    return FORCE.test(call.query) && queryFlag(call.query, "force") ? { ...conditions, force: true } : conditions;
   }
 
   async function put(call: Call): Promise<Response> {

@@ -282,6 +282,7 @@ Deno.test("force is passed on, and only when asked for", async () => {
   assert.equal((await send("PUT", "/entity/s?key=k", { body: "1" })).status, 409);
   assert.equal((await send("PUT", "/entity/s?key=k&force=false", { body: "1" })).status, 409);
   assert.equal((await send("PUT", "/entity/s?key=k&force=true", { body: "1" })).status, 200);
+  assert.equal((await send("PUT", "/entity/s?key=k&%66orce=true", { body: "1" })).status, 200);
 });
 
 Deno.test("names are decoded strictly, a plus sign is a space, and neighbours stay apart", async () => {

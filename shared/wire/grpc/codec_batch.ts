@@ -2,7 +2,6 @@
 import {
   BATCH_OPERATIONS_MAX,
   BATCH_SCHEMAS_MAX,
-  ENTITY_NAME_BYTES_MAX,
   ENTITY_TAGS_MAX,
   ETAG_BYTES_MAX,
   PARTITIONS_MAX,
@@ -10,7 +9,7 @@ import {
   WIRE_TEXT_BYTES_MAX,
   WIRE_VIOLATIONS_MAX,
 } from "../../limits.ts";
-import type { EntityName, Partition } from "../../names.ts";
+import { type EntityName, isStorageName, type Partition } from "../../names.ts";
 import type { EntityMeta, Failure, Violation } from "../../outcome.ts";
 import type { BatchRequest, BatchResponse, Operation, OperationKind, OperationResult } from "../messages.ts";
 import type { Definition } from "./definition.ts";
@@ -34,14 +33,10 @@ const HASH_BYTES = 32;
 const UINT32_MAX = 2 ** 32 - 1;
 const DEADLINE_MS_MAX = 2 ** 31 - 1;
 
-const STORAGE_NAME = /^[A-Za-z0-9.%-]+_[A-Za-z0-9.%_-]+$/;
-
 /** A storage name as `encodeName` writes them. */
 export function storageName(value: string, field: string): EntityName {
-  if (value.length > ENTITY_NAME_BYTES_MAX || !STORAGE_NAME.test(value)) {
-    throw new WireError("INVALID_ARGUMENT", `${field} is not a storage name`);
-  }
-  return value as EntityName;
+  if (!isStorageName(value)) throw new WireError("INVALID_ARGUMENT", `${field} is not a storage name`);
+  return value;
 }
 
 /** A partition index. */

@@ -101,6 +101,7 @@ export function listResponseCodec(definition: Definition): MessageCodec<ListResp
       })),
       more: response.more,
       notOwned: response.notOwned,
+      unreadable: response.unreadable,
       counts: response.counts && {
         counts: Array.from(response.counts, ([prefix, entities]) => ({
           prefix,
@@ -112,6 +113,7 @@ export function listResponseCodec(definition: Definition): MessageCodec<ListResp
       items: message.items.map(itemFromMessage),
       more: message.more,
       notOwned: partitions(message.notOwned, "not_owned"),
+      ...(message.unreadable && { unreadable: true }),
       ...(message.counts && { counts: countsFromMessage(message.counts) }),
     }),
   });
