@@ -207,9 +207,8 @@ export class DirectoryEntities implements Entities {
     }
     let table: PartitionTable | undefined;
     try {
-      const found = lock.found;
-      table = await this.#openTable(index, found === undefined || found.settled === undefined);
-      const settled = found?.settled ?? 0;
+      table = await this.#openTable(index, lock.settled === undefined);
+      const settled = lock.settled ?? 0;
       if (table.appliedSequence < settled) {
         const path = this.#parts.layout.table(index);
         const states = `it ends at change ${table.appliedSequence}, and the lock file remembers change ${settled}`;

@@ -21,8 +21,10 @@ export class FileLock {
   private constructor(
     readonly path: string,
     file: LockFile,
-    /** What the file said when the lock was had; `undefined`: nothing, or something that is not whole. */
+    /** What the file said when the lock was had; `undefined`: nothing, or nothing certain. */
     readonly found: LockContent | undefined,
+    /** The table holds at least everything up to this sequence, which holds whatever else is in doubt. */
+    readonly settled: number | undefined,
     /** Nobody ever wrote in the file, or somebody removed what was there. */
     readonly isEmpty: boolean,
   ) {
@@ -47,7 +49,8 @@ export class FileLock {
       if (!await file.isCurrent()) throw new DiskError("busy", `${path}: somebody replaced the lock file`);
       const bytes = await file.read(CONTENT_BYTES);
       const { newest, isDoubtful } = decodeLockContent(bytes);
-      return { kind: "locked", lock: new FileLock(path, file, isDoubtful ? undefined : newest, bytes.length === 0) };
+      const found = isDoubtful ? undefined : newest;
+      return { kind: "locked", lock: new FileLock(path, file, found, newest?.settled, bytes.length === 0) };
     } catch (error) {
       file.close();
       throw error;
@@ -64,9 +67,12 @@ export class FileLock {
       this.#generation = newest?.generation ?? this.#generation;
     }
     this.#isDoubtful = true;
-    const { offset, bytes } = encodeLockContent({ ...content, generation: this.#generation + 1 });
-    await this.#file.write(offset, bytes);
-    this.#generation++;
+    // The first content is written twice: where only one half holds something, the other one has been lost.
+    do {
+      const { offset, bytes } = encodeLockContent({ ...content, generation: this.#generation + 1 });
+      await this.#file.write(offset, bytes);
+      this.#generation++;
+    } while (this.#generation < 2);
     this.#isDoubtful = false;
   }
 

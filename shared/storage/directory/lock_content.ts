@@ -43,8 +43,8 @@ export interface FoundContent {
   /** The newest whole content; `undefined`: there is none. */
   readonly newest: LockContent | undefined;
   /**
-   * A slot holds something that is not whole. It may be a write that a crash has torn, or a newer content that was damaged and
-   * named other writers; nothing tells one from the other.
+   * There is something that is not whole, or the content before the newest is gone. It may be a write that a crash has torn, or
+   * a newer content that was damaged and named other writers; nothing tells one from the other.
    */
   readonly isDoubtful: boolean;
 }
@@ -53,8 +53,10 @@ export interface FoundContent {
 export function decodeLockContent(bytes: Uint8Array): FoundContent {
   const slots = [bytes.subarray(0, SLOT_BYTES), bytes.subarray(SLOT_BYTES)];
   const contents = slots.map(decodeSlot);
-  const newest = contents.reduce((a, b) => a === undefined || (b !== undefined && b.generation > a.generation) ? b : a);
-  return { newest, isDoubtful: slots.some((slot, n) => contents[n] === undefined && slot.some((byte) => byte !== 0)) };
+  const [newest, before] = contents.toSorted((a, b) => (b?.generation ?? 0) - (a?.generation ?? 0));
+  const isDamaged = slots.some((slot, n) => contents[n] === undefined && slot.some((byte) => byte !== 0));
+  const isAlone = newest !== undefined && before?.generation !== newest.generation - 1;
+  return { newest, isDoubtful: isDamaged || isAlone };
 }
 
 function decodeSlot(slot: Uint8Array): LockContent | undefined {

@@ -19,7 +19,7 @@ function write(file: Uint8Array, change: LockContent, length = SLOT_BYTES): Uint
 }
 
 Deno.test("the newest content of a lock file is read", () => {
-  fc.assert(fc.property(fc.array(content, { minLength: 1, maxLength: 5 }), (changes) => {
+  fc.assert(fc.property(fc.array(content, { minLength: 2, maxLength: 5 }), (changes) => {
     let file = new Uint8Array(0) as Uint8Array;
     changes.forEach((change, index) => file = write(file, { ...change, generation: index + 1 }));
     const newest = { ...changes.at(-1), generation: changes.length };
@@ -54,6 +54,12 @@ Deno.test("a newer content that was damaged is not passed over for the older one
     const damaged = write(write(new Uint8Array(0), older), newer);
     damaged[at]! ^= 0x04;
     assert.deepEqual(decodeLockContent(damaged), { newest: older, isDoubtful: true });
+  }
+  // Nor one that was cut off, or is zeros.
+  const both = write(write(new Uint8Array(0), older), newer);
+  assert.equal(offset, SLOT_BYTES);
+  for (const gone of [both.slice(0, SLOT_BYTES), both.slice().fill(0, SLOT_BYTES)]) {
+    assert.deepEqual(decodeLockContent(gone), { newest: older, isDoubtful: true });
   }
 });
 

@@ -18,7 +18,8 @@ interface WriterRecords {
   /** The writer was alive when its files were read. */
   readonly isLive: boolean;
   readonly partitions: ReadonlyMap<number, PartitionRecords>;
-  readonly isBegun: boolean;
+  /** There is no file; or none has a whole header. */
+  readonly lack: "missing" | "not a log any more" | undefined;
   readonly bytes: number;
 }
 
@@ -61,13 +62,11 @@ export class Recovery {
   ): Promise<Recovered> {
     const logs: PartitionRecords[] = [];
     for (const writer of writers) {
-      const { partitions, isBegun } = await this.#read(writer);
-      if (areNamed && !isBegun) {
+      const { partitions, lack } = await this.#read(writer);
+      if (areNamed && lack !== undefined) {
+        this.#noteDamage(writer);
         const path = `${this.#parts.directory}/${logName(writer, 1)}`;
-        throw new StorageError(
-          "corrupt",
-          `${path} or its successor is not a log any more; a lock file says that it holds writes`,
-        );
+        throw new StorageError("corrupt", `${path} or its successor is ${lack}; a lock file says that it holds writes`);
       }
       const records = partitions.get(partition);
       if (records !== undefined) logs.push(records);
@@ -104,12 +103,17 @@ export class Recovery {
       return records;
     } catch (error) {
       // Damage stays for a while; anything else may pass at once.
-      if (error instanceof StorageError && error.reason === "corrupt") kept.damagedMs ??= clock.monotonic();
+      if (error instanceof StorageError && error.reason === "corrupt") this.#noteDamage(writer);
       else this.#forget(writer, kept);
       throw error;
     } finally {
       this.#tidy(writer);
     }
+  }
+
+  #noteDamage(writer: string): void {
+    const kept = this.#kept.get(writer);
+    if (kept !== undefined) kept.damagedMs ??= this.#parts.clock.monotonic();
   }
 
   #forget(writer: string, kept: Kept): void {
@@ -134,18 +138,16 @@ export class Recovery {
   /** Reads one writer's files after the other's, so that there is never more than one being read. */
   #load(writer: string): Promise<WriterRecords> {
     const { disk, directory } = this.#parts;
-    const records = this.#loadTurn.then(async () => {
+    const records = this.#loadTurn.then(async (): Promise<WriterRecords> => {
       const files = await this.#files(writer);
-      if (files.length === 0) {
-        const path = `${directory}/${logName(writer, 1)}`;
-        throw new StorageError("corrupt", `${path} or its successor is missing; a lock file says that it holds writes`);
-      }
+      if (files.length === 0) return { isLive: false, partitions: new Map(), lack: "missing", bytes: 0 };
       // A file says what counts in those before it: so that it exists must be durable before anybody goes by it.
       await disk.syncDirectory(directory);
       // Asked before anything is read: whoever is dead then adds nothing.
       const isLive = await this.#isLive(files);
       const { partitions, isBegun } = await readLogs(this.#parts, writer, files);
-      return { isLive, partitions, isBegun, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+      const lack = isBegun ? undefined : "not a log any more";
+      return { isLive, partitions, lack, bytes: files.reduce((sum, file) => sum + file.size, 0) };
     });
     this.#loadTurn = records.catch(() => {});
     return records;

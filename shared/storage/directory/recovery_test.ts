@@ -247,17 +247,54 @@ Deno.test("recovery: a lock file that is emptied, damaged or removed hides nothi
   }
 });
 
-Deno.test("recovery: a lock file whose newer half is damaged hides nothing, and nothing is thrown away by what its older half says", async () => {
-  const world = new World();
-  await world.writeAndDie({ a: "1" });
-  await world.writeAndDie({ a: "2", b: "2" });
-  const bytes = world.content("/db/locks/00");
-  const newest = decodeLockContent(bytes).newest!;
-  bytes[newest.generation % 2 * SLOT_BYTES + 40]! ^= 0x04;
-  world.setContent("/db/locks/00", bytes);
-  const { entities } = await world.worker();
-  assert.deepEqual(await state(entities), { a: "2", b: "2" });
-  assert.ok(world.events.some((event) => event.kind === "lock_content_damaged"));
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Ways in which the newer content of a lock file can get lost. */
+const LOSSES: readonly ((bytes: Bytes, newer: number) => Bytes)[] = [
+  (bytes, newer) => {
+    bytes[newer * SLOT_BYTES + 40]! ^= 0x04;
+    return bytes;
+  },
+  (bytes, newer) => bytes.fill(0, newer * SLOT_BYTES, (newer + 1) * SLOT_BYTES),
+  (bytes, newer) => newer === 1 ? bytes.slice(0, SLOT_BYTES) : bytes.fill(0x20, 0, SLOT_BYTES),
+];
+
+function loseNewer(world: World, lose: typeof LOSSES[number]): void {
+  const bytes = world.content("/db/locks/00").slice();
+  world.setContent("/db/locks/00", lose(bytes, decodeLockContent(bytes).newest!.generation % 2));
+}
+
+Deno.test("recovery: a lock file whose newer half is damaged hides nothing", async () => {
+  for (const lose of LOSSES) {
+    for (const writers of [2, 3]) {
+      const world = new World();
+      for (let n = 1; n <= writers; n++) await world.writeAndDie({ a: `${n}`, [`b${n}`]: `${n}` });
+      loseNewer(world, lose);
+      const { entities } = await world.worker();
+      const all = Array.from({ length: writers }, (_, n) => [`b${n + 1}`, `${n + 1}`]);
+      assert.deepEqual(await state(entities), { a: `${writers}`, ...Object.fromEntries(all) });
+      assert.ok(world.events.some((event) => event.kind === "lock_content_damaged"));
+    }
+  }
+});
+
+Deno.test("recovery: what half a lock file remembers of the table still counts", async () => {
+  for (const lose of LOSSES) {
+    const world = new World();
+    for (const value of ["1", "2"]) {
+      const { entities } = await world.worker();
+      await write(entities, { a: value });
+      await entities.close();
+    }
+    loseNewer(world, lose);
+    const path = "/db/partitions/00.db";
+    const table = world.machine.tables.get(path)!;
+    world.machine.tables.set(path, { ...table, openIn: undefined, state: { rows: new Map(), applied: 0 } });
+    const { outcome } = await world.worker();
+    assert.ok(outcome.kind === "corrupt" && outcome.detail.includes("is an older state"), JSON.stringify(outcome));
+    world.machine.tables.delete(path);
+    assert.equal((await world.worker()).outcome.kind, "corrupt");
+  }
 });
 
 Deno.test("recovery: a log that a lock file names and that is emptied, or has lost its beginning, is refused", async () => {
@@ -265,9 +302,19 @@ Deno.test("recovery: a log that a lock file names and that is emptied, or has lo
     const world = new World();
     await world.writeAndDie({ a: "1" });
     const [path] = world.logs();
-    world.setContent(path!, world.content(path!).slice(0, length));
-    const { outcome } = await world.worker();
+    const whole = world.content(path!);
+    world.setContent(path!, whole.slice(0, length));
+    const { entities, outcome } = await world.worker();
     assert.ok(outcome.kind === "corrupt" && outcome.detail.includes("is not a log any more"), JSON.stringify(outcome));
+    // Somebody brings it back while the partition is asked for again and again.
+    world.setContent(path!, whole);
+    let taken: TakeOutcome = outcome as TakeOutcome;
+    for (let n = 0; n < 200 && taken.kind !== "taken"; n++) {
+      world.clock.fire();
+      await settled();
+      taken = await entities.take(P);
+    }
+    assert.deepEqual(taken, { kind: "taken", recovered: 1 });
   }
 });
 

@@ -132,7 +132,7 @@ async function makeStore(layout: Layout, partitions: number, { disk, random }: D
   await disk.makeDirectory(layout.templates);
   await disk.makeDirectory(layout.auth, AUTH_DIRECTORY_MODE);
   for (const directory of [layout.logs, layout.partitions]) {
-    const [name] = await disk.list(directory);
+    const name = (await disk.list(directory)).find((name) => /\.(db|log)$/.test(name));
     if (name === undefined) continue;
     throw new StorageError("corrupt", `${layout.manifest} is missing, but there is data: ${directory}/${name}`);
   }
