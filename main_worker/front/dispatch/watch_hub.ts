@@ -1,7 +1,7 @@
 /**
  * Watchers: the events of all owners become one numbered sequence, of which the last ones are kept for those who come back.
- * The streams to the workers are open only while somebody watches, and for a while after that. Whenever an event may have been lost (a worker died, a
- * stream broke), everybody is told to list again.
+ * The streams to the workers are open only while somebody watches, and for a while after that. Whenever an event may have been
+ * lost (a worker died, a stream broke), everybody is told to list again.
  */
 import {
   RETRY_AFTER_S,
@@ -38,8 +38,8 @@ interface Watcher {
   buffer: WatchEvent[];
   wake: (() => void) | undefined;
   ended: boolean;
-  /** Its client has been told that it will miss nothing. */
-  open: boolean;
+  /** Its client relies on being told everything: it was told so, or goes on from an earlier event. */
+  relies: boolean;
 }
 
 interface Stream {
@@ -95,7 +95,7 @@ export class WatchHub {
       buffer: [],
       wake: undefined,
       ended: false,
-      open: false,
+      relies: false,
     };
     this.#replay(watcher, options.lastEventId);
     this.#stopLingering();
@@ -107,18 +107,31 @@ export class WatchHub {
       sleep(this.#parts.clock, OPEN_MS, timeout.signal).catch(() => {}),
     ]);
     timeout.abort();
-    watcher.open = true;
+    watcher.relies = true;
     return this.#watch(watcher);
   }
 
   /** Data changed without events (a restore into a running store): everybody lists again. */
   reset(): void {
+    this.#forgetEvents();
+    for (const watcher of this.#watchers) this.#tellReset(watcher);
+  }
+
+  /** Events may not have been told. Who is only about to watch has missed nothing. */
+  #gap(): void {
+    this.#forgetEvents();
+    for (const watcher of this.#watchers) if (watcher.relies) this.#tellReset(watcher);
+  }
+
+  #tellReset(watcher: Watcher): void {
+    this.#deliver(watcher, { kind: "reset", sequence: this.#name(this.#sequence) });
+  }
+
+  /** What has happened so far cannot be told to anybody who comes back. */
+  #forgetEvents(): void {
     this.#kept = [];
     this.#sequence += 1;
     this.#forgotten = this.#sequence;
-    for (const watcher of this.#watchers) {
-      this.#deliver(watcher, { kind: "reset", sequence: this.#name(this.#sequence) });
-    }
   }
 
   close(): void {
@@ -139,6 +152,7 @@ export class WatchHub {
     const last = Number(number);
     const known = id === this.#parts.id && Number.isSafeInteger(last) && last >= this.#forgotten &&
       last <= this.#sequence;
+    watcher.relies = known;
     if (known) watcher.missed = this.#since(last, watcher.prefix);
     else watcher.buffer.push({ kind: "reset", sequence: this.#name(this.#sequence) });
   }
@@ -202,10 +216,8 @@ export class WatchHub {
   #end(watcher: Watcher): void {
     watcher.ended = true;
     watcher.wake?.();
-    this.#watchers.delete(watcher);
     this.#due.delete(watcher);
-    if (this.#watchers.size > 0 || this.#closed) return;
-    this.#stopLingering();
+    if (!this.#watchers.delete(watcher) || this.#watchers.size > 0 || this.#closed) return;
     this.#lingering = this.#parts.clock.setTimer(() => this.#forget(), WATCH_LINGER_MS);
   }
 
@@ -219,18 +231,13 @@ export class WatchHub {
     this.#stopLingering();
     for (const { abort } of this.#streams.values()) abort.abort();
     this.#streams.clear();
-    this.#kept = [];
-    this.#sequence += 1;
-    this.#forgotten = this.#sequence;
+    this.#forgetEvents();
   }
 
   #deliver(watcher: Watcher, event: WatchEvent): void {
     if (watcher.buffer.length >= WATCH_BUFFER_EVENTS_MAX) {
       // Too slow. Its connection ends when it has read what is there; it comes back with its last id, or lists again.
-      watcher.ended = true;
-      this.#watchers.delete(watcher);
-      this.#due.delete(watcher);
-      watcher.wake?.();
+      this.#end(watcher);
       return;
     }
     watcher.buffer.push(event);
@@ -295,16 +302,16 @@ export class WatchHub {
   async #read(session: string, stream: Stream, onOpen: () => void): Promise<void> {
     const { clock, log, control, client } = this.#parts;
     const { signal } = stream.abort;
+    // What its worker committed before, or since the stream broke, was told to nobody.
     let opened = false;
-    // Before its stream opened, only watchers that were waiting for it have missed nothing.
-    const missed = () => opened || (stream.owned && [...this.#watchers].some((watcher) => watcher.open));
+    const missed = () => opened || stream.owned;
     while (!signal.aborted) {
       try {
         const epoch = control.snapshot().routes.epoch;
         await client(session)?.events(
           { epoch },
           () => {
-            if (missed()) this.reset();
+            if (missed()) this.#gap();
             opened = true;
             onOpen();
           },
@@ -317,7 +324,7 @@ export class WatchHub {
       if (signal.aborted) break;
       await sleep(clock, REOPEN_MS, signal).catch(() => {});
     }
-    // The worker is out (or nobody watched any more). What it committed last may never have been told.
-    if (this.#streams.get(session) === stream && missed()) this.reset();
+    // The worker is out. What it committed last may never have been told.
+    if (this.#streams.get(session) === stream && missed()) this.#gap();
   }
 }

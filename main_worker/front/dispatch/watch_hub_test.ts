@@ -143,6 +143,36 @@ Deno.test("watch: the only one that watched comes back soon and gets what was mi
   assert.deepEqual(kinds(await (await open(w, { lastEventId })).take()), ["reset"]);
 });
 
+Deno.test("watch: what a worker did before its stream was open is a reset, also for who comes back, and while nobody watches", async () => {
+  for (const comesBackFirst of [false, true]) {
+    using w = watching(routes(1, "a"));
+    const reader = await open(w);
+    last(w).emit(event("k", 1));
+    const [seen] = await reader.take();
+    const lastEventId = (seen as WatchEvent).sequence;
+    reader.watch.close();
+    w.control.publish({ routes: routes(2, "a", "b") });
+    await settled();
+    if (!comesBackFirst) last(w).open();
+    await settled();
+    assert.deepEqual(kinds(await (await open(w, { lastEventId })).take()), ["reset"]);
+  }
+});
+
+Deno.test("watch: when the only one is cut off, workers that come are followed nevertheless", async () => {
+  using w = watching(routes(1, "a"));
+  const reader = await open(w);
+  for (let n = 0; n <= WATCH_BUFFER_EVENTS_MAX; n++) last(w).emit(event("k", n));
+  assert.equal(w.hub.watchers, 0);
+  const streams = w.workers.streams.length;
+  w.control.publish({ routes: routes(2, "a", "b") });
+  await settled();
+  assert.equal(w.workers.streams.length, streams + 1);
+  reader.watch.close();
+  await w.clock.advance(WATCH_LINGER_MS);
+  assert(w.workers.streams.every(({ signal }) => signal.aborted));
+});
+
 Deno.test("watch: as many as are kept can be caught up with, and what comes meanwhile follows", async () => {
   using w = watching(routes(1, "a"));
   const reader = await open(w);
