@@ -151,7 +151,13 @@ export class Membership {
         }, JOIN_TIMEOUT_MS);
         this.#tokens = [...this.#tokens.slice(-1), { value: response.token, expiresAtMs: response.tokenExpiresAtMs }];
         this.#heartbeatMs = response.heartbeatMs;
-        await peers.joined(response);
+        try {
+          await peers.joined(response);
+        } catch (error) {
+          // The main worker counts on it already.
+          await client.unsubscribe({ workerId, session, token: response.token }, FAREWELL_MS).catch(() => {});
+          throw error;
+        }
         this.#lastAnsweredMs = sentMs;
         this.#member = true;
         log.info("joined", { worker_id: workerId, term: response.term, keys: response.keys.length });

@@ -2,6 +2,7 @@
 import assert from "assert";
 import { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";
+import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../../shared/limits.ts";
 import { Cluster } from "./cluster.ts";
 
 Deno.test("a worker that the main worker cannot call, or not with whole documents, is refused and told why", async () => {
@@ -15,13 +16,22 @@ Deno.test("a worker that the main worker cannot call, or not with whole document
     another: cluster.startStranger("another", [`-advertise-addr=${good!.tags.grpc_addr!}`]),
     small: cluster.startStranger("small", ["-grpc-max-recv-msg-size=1MiB"]),
   };
+  let slowestMs = 0;
+  let over = false;
   const writing = (async () => {
-    for (let n = 0; n < 100; n++) await cluster.put("reached", `k${n}`, `${n}`);
+    for (let n = 0; !over; n = (n + 1) % 100) {
+      const startedMs = performance.now();
+      await cluster.put("reached", `k${n}`, `${n}`);
+      slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+    }
   })();
   for (const [name, program] of Object.entries(strangers)) {
     assert.notEqual((await program.ended()).code, 0, `${name}: ${program.output}`);
   }
+  over = true;
   await writing;
+  // A partition that one of them held on to would be away for three heartbeats.
+  assert(slowestMs < HEARTBEATS_MISSED_MAX * HEARTBEAT_MS - 1_000, `${slowestMs} ms`);
   assert.match(strangers.nobody.output, new RegExp(`cannot call this worker at 127.0.0.1:${port} .*-advertise-addr`));
   assert.match(strangers.another.output, /cannot call this worker at .*-advertise-addr/);
   assert.match(strangers.small.output, /-grpc-max-recv-msg-size must be .* or more/);
