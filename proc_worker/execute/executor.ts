@@ -11,7 +11,7 @@ import type { Logger } from "../../shared/logging/logger.ts";
 import { type EntityName, type Partition, splitEntityName } from "../../shared/names.ts";
 import { type EntityMeta, type Failure, failure, type Outcome, ViolationRoom } from "../../shared/outcome.ts";
 import type { CompiledSchemas } from "../../shared/schema/compiled_schemas.ts";
-import type { Clock } from "../../shared/seams/clock.ts";
+import { type Clock, sleep } from "../../shared/seams/clock.ts";
 import { type Entities, StorageError, type Stored } from "../../shared/storage/store.ts";
 import type {
   BatchRequest,
@@ -69,6 +69,9 @@ interface Answer {
 /** What an overwriting needs to know of what is there; its document was not opened. */
 type Known = Omit<Current, "document">;
 
+/** Documents are judged for so long before others get a turn. */
+const JUDGING_MS_A_TURN = 10;
+
 const ABSENT = failure("not_found", "there is no such entity");
 
 export class Executor {
@@ -78,6 +81,9 @@ export class Executor {
   #sealer: Sealer;
   #documentBytesMax: number;
   #active = 0;
+  /** Time that was spent on judging since others had their turn. */
+  #judgingMs = 0;
+  #pause: Promise<void> | undefined;
 
   constructor(parts: ExecutorParts, sealer: Sealer, documentBytesMax: number) {
     this.#parts = parts;
@@ -144,7 +150,7 @@ export class Executor {
   #execute(op: Operation): Promise<OperationResult> | OperationResult {
     switch (op.kind) {
       case "validate":
-        return this.#judge(op, op.payload) ?? { kind: "valid" };
+        return this.#validate(op);
       case "get": {
         const cached = this.#parts.cache.get(op.name);
         return cached ? this.#found(op, cached) : this.#order.run(op.name, () => this.#get(op));
@@ -208,7 +214,7 @@ export class Executor {
     }
     const missed = this.#conditionMissed(op, before);
     if (missed) return missed;
-    const refused = op.validated ? undefined : this.#judge(op, op.payload);
+    const refused = op.validated ? undefined : await this.#judged(op, op.payload);
     // What is answered does not depend on the guess: what is there may be a reason to refuse that comes first.
     if (refused) return blind ? "conflict" : refused;
     return await this.#write(op, before, op.payload, blind);
@@ -223,7 +229,7 @@ export class Executor {
     if (missed) return missed;
     const patched = applyMergePatch(before.document, op.payload, this.#documentBytesMax);
     if (patched.kind === "failed") return patched;
-    const refused = this.#judge(op, patched.document);
+    const refused = await this.#judged(op, patched.document);
     if (refused) return refused;
     return await this.#write(op, before, patched.document);
   }
@@ -410,6 +416,29 @@ export class Executor {
       ? "the condition failed: the entity does not exist"
       : `the condition failed: the entity is at version ${before.meta.version}`;
     return failure("version_mismatch", message, before === undefined ? {} : { current: before.meta });
+  }
+
+  async #validate(op: Operation): Promise<OperationResult> {
+    return await this.#judged(op, op.payload) ?? { kind: "valid" };
+  }
+
+  /**
+   * As {@linkcode Executor.#judge}, but after so much judging the others have their turn first: a batch may hold many small
+   * documents, and each may cost far more than its bytes.
+   */
+  #judged(op: Operation, document: Uint8Array): OperationResult | undefined | Promise<OperationResult | undefined> {
+    const { clock } = this.#parts;
+    if (this.#judgingMs > JUDGING_MS_A_TURN) {
+      this.#pause ??= sleep(clock, 0).then(() => {
+        this.#judgingMs = 0;
+        this.#pause = undefined;
+      });
+      return this.#pause.then(() => this.#judged(op, document));
+    }
+    const startedMs = clock.monotonic();
+    const refused = this.#judge(op, document);
+    this.#judgingMs += clock.monotonic() - startedMs;
+    return refused;
   }
 
   /** Judges a document by the operation's schema: what to answer instead of storing it, or `undefined`. */

@@ -1,6 +1,7 @@
 import assert from "assert";
 import { BATCH_BYTES_MAX } from "../../shared/limits.ts";
 import { templateHash } from "../../shared/schema/compiled_schemas.ts";
+import type { Validator } from "../../shared/schema/validator.ts";
 import { settled } from "../../shared/seams/manual_clock.ts";
 import { StorageError } from "../../shared/storage/store.ts";
 import type { OperationResult } from "../../shared/wire/messages.ts";
@@ -397,4 +398,32 @@ Deno.test("executor: a partition is given up only when its operations have ended
   while (!released) await settled();
   assert.equal(e.cache.get(nameOf("k")), undefined);
   assert.deepEqual(e.ownership.holding().filter((partition) => partition === P0), []);
+});
+
+Deno.test("executor: documents that are costly to judge give way to others, and are all judged", async () => {
+  const e = await executing();
+  const JUDGING_MS = 6;
+  e.schemas.get = () =>
+    ({
+      validate: () => {
+        e.clock.freeze(JUDGING_MS);
+        return [];
+      },
+    }) as unknown as Validator;
+  let done = 0;
+  for (const kind of ["validate", "put"] as const) {
+    const operations = Array.from(
+      { length: 9 },
+      (_, n) => e.op(kind, `k${n}`, { payload: bytes("1"), schemaHash: "h" }),
+    );
+    const startedMs = e.clock.monotonic();
+    const answers = e.batch(operations).then((results) => done += results.length);
+    await settled();
+    const judgedMs = e.clock.monotonic() - startedMs;
+    assert(judgedMs > 0 && judgedMs <= 4 * JUDGING_MS, `${judgedMs} ms without a turn for others`);
+    for (let n = 0; n < 10; n++) await e.clock.advance(0);
+    await answers;
+    assert.equal(e.clock.monotonic() - startedMs, 9 * JUDGING_MS);
+  }
+  assert.equal(done, 18);
 });

@@ -10,7 +10,7 @@ import ucs2length from "ajv/dist/runtime/ucs2length.js";
 import type { Json, JsonObject } from "./dialect.ts";
 import { findDuplicate, isMultiple, ValueSet } from "./equality.ts";
 import { Evaluated } from "./evaluated.ts";
-import { type Format, FORMATS } from "./formats.ts";
+import { type Format, FORMATS, formatSteps } from "./formats.ts";
 import type { Definition, LinkedSchema, Rules } from "./linker.ts";
 import type { Meter } from "./meter.ts";
 import type { Pattern } from "./pattern.ts";
@@ -273,7 +273,7 @@ class Compiler {
     const format = formatOf(rules);
     if (typeof format === "function") {
       checks.push((value) => {
-        meter.charge(1 + (value.length >> 3));
+        meter.charge(formatSteps(rules.format!, value));
         return format(value) || run.problem(`must match format "${rules.format}"`);
       });
     }

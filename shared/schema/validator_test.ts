@@ -426,6 +426,16 @@ Deno.test("no schema keeps a worker: what costs too much is refused", () => {
       { definitions: { x: {} }, allOf: count(500).map(() => ({ additionalProperties: { not: { const: 1 } } })) },
       `{"${"k/".repeat(50_000)}":2}`,
     ],
+    [
+      "regular expressions with classes of Unicode",
+      { items: { format: "regex" } },
+      JSON.stringify(count(28_000).map((i) => `[\\p{L}\\P{Lu}\\p{Script=Han}]${i}`)),
+    ],
+    [
+      "hosts that are parsed",
+      { items: { allOf: Array(15).fill({ format: "idn-hostname" }) } },
+      JSON.stringify(count(60_000).map((i) => `\u00fc${i}.\u00fc`)),
+    ],
     ["large constants", { allOf: count(500).map((i) => ({ const: { a: i } })) }, object(5_000)],
   ];
   for (const [what, schema, document] of expensive) {
