@@ -19,14 +19,15 @@ class BadNeighbour implements AsyncDisposable {
   readonly #client: ReturnType<typeof connectMainOverGrpc>;
   readonly #cluster: Cluster;
   readonly #address: string;
-  readonly #session = crypto.randomUUID();
+  readonly #session: string;
   #token = "";
   #stopping = false;
   #beating: Promise<void> | undefined;
 
-  constructor(cluster: Cluster, address: string) {
+  constructor(cluster: Cluster, address: string, session: string) {
     this.#cluster = cluster;
     this.#address = address;
+    this.#session = session;
     this.#client = connectMainOverGrpc({ address: cluster.grpc, messageBytesMax: MESSAGE_BYTES });
   }
 
@@ -86,11 +87,12 @@ class BadNeighbour implements AsyncDisposable {
 const KEYS = Array.from({ length: 48 }, (_, n) => `key-${n}`);
 
 /** While the neighbour has its share: each request is answered, and those that it has no part in are served. */
-async function bear(cluster: Cluster, neighbour: BadNeighbour): Promise<void> {
+async function bear(cluster: Cluster, neighbour: BadNeighbour, joined: () => void = () => {}): Promise<void> {
   for (const key of KEYS) await cluster.put("near", key, '"before"');
   {
     await using _ = neighbour;
     await neighbour.join();
+    joined();
     await cluster.until(
       "it has its share",
       (members) => members.some(({ worker_id, partitions }) => worker_id === "bad" && partitions.length === 32),
@@ -117,12 +119,15 @@ async function bear(cluster: Cluster, neighbour: BadNeighbour): Promise<void> {
   assert(!cluster.main.over);
 }
 
-/** A gRPC server that lets the main worker in and answers batches as it likes. */
+/** A gRPC server that lets the main worker in, is who it says it is, and answers batches as it likes. */
 async function server(processBatch: (request: BatchRequest) => Promise<BatchResponse>) {
+  const session: string = crypto.randomUUID();
   const worker = await serveWorkerOverGrpc({
     address: "127.0.0.1:0",
     messageBytesMax: MESSAGE_BYTES,
     authorize: () => true,
+    health: true,
+    session,
     onFault: () => {},
     handler: {
       processBatch,
@@ -130,7 +135,7 @@ async function server(processBatch: (request: BatchRequest) => Promise<BatchResp
       events: () => Promise.reject(new TransportError("broken", "no events")),
     },
   });
-  return { address: worker.address, [Symbol.asyncDispose]: () => worker.stop(0) };
+  return { address: worker.address, session, [Symbol.asyncDispose]: () => worker.stop(0) };
 }
 
 /** A worker that does not answer. */
@@ -139,7 +144,7 @@ export async function bearSilent(options: ClusterOptions = {}): Promise<void> {
   const end = Promise.withResolvers<BatchResponse>();
   {
     await using slow = await server(() => end.promise);
-    await bear(cluster, new BadNeighbour(cluster, slow.address));
+    await bear(cluster, new BadNeighbour(cluster, slow.address, slow.session));
     end.resolve({ results: [] });
   }
 }
@@ -155,23 +160,41 @@ export async function bearGarbled(options: ClusterOptions = {}): Promise<void> {
     const wrong = { kind: "retry", reason: "not_owner" } as const;
     return Promise.resolve({ results: [...operations.map(() => wrong), wrong] });
   });
-  await bear(cluster, new BadNeighbour(cluster, garbage.address));
+  await bear(cluster, new BadNeighbour(cluster, garbage.address, garbage.session));
   assert(n > 1);
 }
 
-/** A worker that takes connections and reads nothing. */
+/** A worker that can be called when it joins, and then takes connections and reads nothing. */
 export async function bearDeaf(options: ClusterOptions = {}): Promise<void> {
   await using cluster = await Cluster.start(options);
+  await using hearing = await server(() => Promise.reject(new Error("it is not called")));
+  const [, port] = hearing.address.split(":");
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const connections: Deno.Conn[] = [];
+  let isDeaf = false;
   const accepting = (async () => {
-    for await (const connection of listener) connections.push(connection);
+    for await (const connection of listener) {
+      connections.push(connection);
+      if (isDeaf) continue;
+      const onward = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+      connections.push(onward);
+      for (const [from, to] of [[connection, onward], [onward, connection]] as const) {
+        from.readable.pipeTo(to.writable).catch(() => {});
+      }
+    }
   })();
   try {
-    await bear(cluster, new BadNeighbour(cluster, `127.0.0.1:${listener.addr.port}`));
+    const neighbour = new BadNeighbour(cluster, `127.0.0.1:${listener.addr.port}`, hearing.session);
+    await bear(cluster, neighbour, () => isDeaf = true);
   } finally {
     listener.close();
     await accepting;
-    for (const connection of connections) connection.close();
+    for (const connection of connections) {
+      try {
+        connection.close();
+      } catch {
+        // The other side has closed it.
+      }
+    }
   }
 }
