@@ -2,10 +2,12 @@
 import { scanDocument } from "../../../shared/json/scanner.ts";
 import {
   ENTITIES_PER_PUT_MAX,
+  ENTITY_KEY_BYTES_MAX,
   KEYS_PER_MULTI_GET_MAX,
   LIST_PAGE_DEFAULT,
   LIST_PAGE_MAX,
 } from "../../../shared/limits.ts";
+import { possibleTag } from "../../../shared/conditions.ts";
 import { BoundedAudit } from "../../../shared/logging/bounded_audit.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
 import {
@@ -125,8 +127,8 @@ export function createProcess(parts: ProcessParts) {
     if (request.operation === "schema_list") return await listSchemas(principal, request.counts);
     const schema = schemaId!;
     const conditions = {
-      ...(request.ifMatch ? { ifMatch: request.ifMatch } : {}),
-      ...(request.ifNoneMatch ? { ifNoneMatch: request.ifNoneMatch } : {}),
+      ...(request.ifMatch ? { ifMatch: request.ifMatch.map(possibleTag) } : {}),
+      ...(request.ifNoneMatch ? { ifNoneMatch: request.ifNoneMatch.map(possibleTag) } : {}),
     };
     switch (request.operation) {
       case "get":
@@ -255,6 +257,11 @@ export function createProcess(parts: ProcessParts) {
   async function list(schema: SchemaId, request: ClientRequest): Promise<ClientResponse> {
     const limit = request.limit === 0 ? LIST_PAGE_DEFAULT : request.limit;
     if (limit > LIST_PAGE_MAX) throw new Ended(failure("bad_request", `limit is at most ${LIST_PAGE_MAX}`));
+    const prefixBytes = new TextEncoder().encode(request.prefix).length;
+    if (prefixBytes > ENTITY_KEY_BYTES_MAX) {
+      const why = `prefix has ${prefixBytes} bytes of UTF-8; a key has at most ${ENTITY_KEY_BYTES_MAX}`;
+      throw new Ended(failure("invalid_key", why));
+    }
     const after = request.cursor === "" ? "" : decodeCursor(schema, request.cursor);
     const page = await entities.list(schema, { prefix: request.prefix, after, limit, values: request.values });
     if (page.kind === "failed") return failed(page);

@@ -147,6 +147,26 @@ Deno.test("a page and an answer of many end where a client could not receive mor
   assert.equal((await call("get_many", { keys: ["k0", "k1", "k1"] })).entities!.length, 2);
 });
 
+Deno.test("tags that none of ours can be match nothing, and a prefix is as long as a key at most", async () => {
+  const { call, entities } = await world();
+  const seen: unknown[] = [];
+  const put = entities.put.bind(entities);
+  entities.put = (schema, key, document, options) => {
+    seen.push(options.ifMatch);
+    return put(schema, key, document, options);
+  };
+  assert.equal((await call("put", { entityKey: "k", payload: bytes("1") })).status, "ok");
+  const tags = ["x".repeat(64), "x".repeat(65), "\u00ff", "*"];
+  for (const tag of tags.slice(0, 3)) {
+    const answer = await call("put", { entityKey: "k", payload: bytes("1"), ifMatch: [tag] });
+    assert.equal(answer.status, "version_mismatch");
+  }
+  assert.equal((await call("put", { entityKey: "k", payload: bytes("1"), ifMatch: tags })).status, "ok");
+  assert.deepEqual(seen.at(-1), [tags[0], '""', '""', "*"]);
+  assert.equal((await call("list", { prefix: "p".repeat(256) })).status, "ok");
+  assert.equal((await call("list", { prefix: "p".repeat(257) })).status, "invalid_key");
+});
+
 Deno.test("of many documents, what was not stored is told for each", async () => {
   const { call, entities } = await world();
   entities.fault = (_, key) => key === "b" ? failure("storage_unavailable", "the disk is full") : undefined;

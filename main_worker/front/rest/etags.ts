@@ -1,5 +1,6 @@
 /** Conditions of a request (RFC 9110, section 13.1) as the entity service takes them: ETags without their quotes. */
-import { ENTITY_TAGS_MAX, ETAG_BYTES_MAX } from "../../../shared/limits.ts";
+import { possibleTag, UNMATCHABLE_TAG } from "../../../shared/conditions.ts";
+import { ENTITY_TAGS_MAX } from "../../../shared/limits.ts";
 import type { Conditions } from "../entities.ts";
 import { refuse } from "./errors.ts";
 
@@ -42,20 +43,14 @@ export function parseTags(name: string, value: string): "*" | readonly Tag[] {
 
 const OPAQUE = /^[\x21\x23-\x7e\x80-\uffff]*$/;
 
-/** What no entity's ETag equals: a tag that cannot match stays in the list as this, and does not. */
-const UNMATCHABLE = '""';
-
-/** Tags that an entity could have. Whatever else clients send goes no further: others rely on the form and length of tags. */
-const POSSIBLE = new RegExp(`^(?!\\*$)[\\x21-\\x7e]{1,${ETAG_BYTES_MAX}}$`);
-
 /** `If-Match` takes strong tags only. */
 function strong(tag: Tag): string {
-  return tag.weak ? UNMATCHABLE : weak(tag);
+  return tag.weak ? UNMATCHABLE_TAG : weak(tag);
 }
 
 /** `If-None-Match` of a read compares weakly. */
 function weak({ opaque }: Tag): string {
-  return POSSIBLE.test(opaque) ? opaque : UNMATCHABLE;
+  return opaque === "*" ? UNMATCHABLE_TAG : possibleTag(opaque);
 }
 
 const NONE: Conditions = {};

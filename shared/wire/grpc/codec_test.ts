@@ -190,3 +190,10 @@ Deno.test("bytes that are absent are no bytes, and not an array that only looks 
   const { publicKey, proof } = codec.subscribeRequest.decode(new Uint8Array(0));
   for (const bytes of [publicKey, proof]) assert(bytes instanceof Uint8Array && bytes.length === 0);
 });
+
+Deno.test("codec: a time before 1970 goes as its beginning, instead of stopping all that it travels with", () => {
+  const meta = { version: 1, etag: "1-a", writtenAtMs: Date.UTC(1960, 0), size: 2 };
+  const results = [{ kind: "stored", meta }] as const;
+  const [result] = codec.batchResponse.decode(codec.batchResponse.encode({ seq: 1, results })).results;
+  assert.deepEqual(result, { kind: "stored", meta: { ...meta, writtenAtMs: 0 } });
+});

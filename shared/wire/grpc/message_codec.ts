@@ -160,9 +160,9 @@ export function outWhole(value: number, field: string): number {
   return value;
 }
 
-/** Milliseconds of a clock that goes out as uint64; a fraction is dropped. */
+/** Milliseconds of a clock that goes out as uint64; a fraction is dropped. What lies before 1970 goes as its beginning. */
 export function outMs(value: number, field: string): number {
-  return outWhole(Math.trunc(value), field);
+  return outWhole(Math.max(0, Math.trunc(value)), field);
 }
 
 /** The other direction of an enum: from its number on the wire to the value, or an error. */
