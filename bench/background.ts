@@ -66,8 +66,8 @@ async function logBytes(metricsPort: number): Promise<number> {
 }
 
 /**
- * Rounds of a second over all entities, those in which no checkpoint went on and those in which one did all the time. Writes
- * bring them about by themselves.
+ * Rounds of a second over all entities, those in which no checkpoint went on and those in which one did. Writes bring them about
+ * by themselves.
  */
 async function besideCheckpoints(database: Delta, metricsPort: number, count: number): Promise<[Round[], Round[]]> {
   const setting = { connections: Number(values.connections), seconds: 1, keys: entities, size: SIZE };
@@ -78,8 +78,9 @@ async function besideCheckpoints(database: Delta, metricsPort: number, count: nu
     const round = await database.round("put", setting);
     if (round.errors > 0) throw new Error(`${round.errors} writes failed`);
     const after = await logBytes(metricsPort);
-    if (before < LOG_CHECKPOINT_BYTES && after < LOG_CHECKPOINT_BYTES && before < after) without.push(round);
-    if (before >= LOG_CHECKPOINT_BYTES && after >= LOG_CHECKPOINT_BYTES) within.push(round);
+    // It began, went on or ended meanwhile.
+    const isTouched = Math.max(before, after) >= LOG_CHECKPOINT_BYTES || after < before;
+    (isTouched ? within : without).push(round);
     before = after;
   }
   return [without, within];
