@@ -184,7 +184,9 @@ const URL_STEPS = 50;
 export function formatSteps(name: string, text: string): number {
   const reading = 1 + (text.length >> 3);
   if (name === "regex") {
-    return reading + REGEX_STEPS + text.length + UNICODE_CLASS_STEPS * (text.match(/\\p/gi)?.length ?? 0);
+    // Escapes in pairs: a backslash may be escaped itself.
+    const classes = text.match(/\\[^]/g)?.filter((escape) => escape === "\\p" || escape === "\\P").length ?? 0;
+    return reading + REGEX_STEPS + text.length + UNICODE_CLASS_STEPS * classes;
   }
   return name.startsWith("idn-") || name === "url" ? reading + URL_STEPS : reading;
 }

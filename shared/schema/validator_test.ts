@@ -447,6 +447,8 @@ Deno.test("no schema keeps a worker: what costs too much is refused", () => {
 Deno.test("what is large but sound is judged", () => {
   const count = (n: number) => Array.from({ length: n }, (_, i) => i);
   const numbers = `[${"1,".repeat(200_000)}1]`;
+  const paths = count(30).map((i) => `^C:\\\\Program Files\\\\x${i}$`);
+  assert.deepEqual(judge({ items: { format: "regex" } }, JSON.stringify(paths)), []);
   assert.deepEqual(judge({ items: { type: "integer", minimum: 0, maximum: 5 } }, numbers), []);
   assert.deepEqual(judge({ items: { anyOf: [{ type: "string" }, { type: "integer" }] } }, numbers), []);
   assert.deepEqual(judge({ anyOf: [{ items: { type: "string" } }, { items: { type: "integer" } }] }, numbers), []);
