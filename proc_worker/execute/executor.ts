@@ -81,7 +81,7 @@ export class Executor {
   #sealer: Sealer;
   #documentBytesMax: number;
   #active = 0;
-  /** Time that was spent on judging since others had their turn. */
+  /** Time that was spent on judging since the last pause. */
   #judgingMs = 0;
   #pause: Promise<void> | undefined;
 
@@ -423,30 +423,23 @@ export class Executor {
   }
 
   /**
-   * As {@linkcode Executor.#judge}, but after so much judging the others have their turn first: a batch may hold many small
-   * documents, and each may cost far more than its bytes.
+   * Judges a document by the operation's schema: what to answer instead of storing it, or `undefined`. After so much judging
+   * other operations have their turn first: a batch may hold many small documents, and each may cost far more than its bytes.
    */
-  #judged(op: Operation, document: Uint8Array): OperationResult | undefined | Promise<OperationResult | undefined> {
-    const { clock } = this.#parts;
-    if (this.#judgingMs > JUDGING_MS_A_TURN) {
-      this.#pause ??= sleep(clock, 0).then(() => {
+  async #judged(op: Operation, document: Uint8Array): Promise<OperationResult | undefined> {
+    if (op.schemaHash === "") return undefined;
+    const { clock, schemas } = this.#parts;
+    const validator = schemas.get(op.schemaHash);
+    if (validator === undefined) return { kind: "retry", reason: "schema_unknown" };
+    while (this.#judgingMs > JUDGING_MS_A_TURN) {
+      await (this.#pause ??= sleep(clock, 0).then(() => {
         this.#judgingMs = 0;
         this.#pause = undefined;
-      });
-      return this.#pause.then(() => this.#judged(op, document));
+      }));
     }
     const startedMs = clock.monotonic();
-    const refused = this.#judge(op, document);
-    this.#judgingMs += clock.monotonic() - startedMs;
-    return refused;
-  }
-
-  /** Judges a document by the operation's schema: what to answer instead of storing it, or `undefined`. */
-  #judge(op: Operation, document: Uint8Array): OperationResult | undefined {
-    if (op.schemaHash === "") return undefined;
-    const validator = this.#parts.schemas.get(op.schemaHash);
-    if (validator === undefined) return { kind: "retry", reason: "schema_unknown" };
     const violations = validator.validate(document);
+    this.#judgingMs += clock.monotonic() - startedMs;
     if (violations.length === 0) return undefined;
     const key = splitEntityName(op.name)!.key;
     return failure("schema_violation", "the document does not fit its schema", {

@@ -153,6 +153,7 @@ export class Membership {
         this.#heartbeatMs = response.heartbeatMs;
         try {
           await peers.joined(response);
+          signal.throwIfAborted();
         } catch (error) {
           // The main worker counts on it already.
           await client.unsubscribe({ workerId, session, token: response.token }, FAREWELL_MS).catch(() => {});
