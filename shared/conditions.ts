@@ -1,5 +1,4 @@
 /** Conditional requests (RFC 9110, section 13) against the current version of an entity, as values. */
-
 import { ETAG_BYTES_MAX } from "./limits.ts";
 
 /** What no entity's ETag equals: a tag that cannot match stays in its list as this, and does not. */
@@ -8,7 +7,7 @@ export const UNMATCHABLE_TAG = '""';
 /** Tags that an entity could have. */
 const POSSIBLE_TAG = new RegExp(`^[\\x21-\\x7e]{1,${ETAG_BYTES_MAX}}$`);
 
-/** A client's tag as it goes further: one that no entity can have goes as one that none has, because forms and lengths are relied on. */
+/** A client's tag as it goes further: one that no entity can have goes as one that none has, because its form is relied on. */
 export function possibleTag(tag: string): string {
   return POSSIBLE_TAG.test(tag) ? tag : UNMATCHABLE_TAG;
 }

@@ -48,6 +48,13 @@ export function parseEntityKey(value: string): EntityKey {
   return value as EntityKey;
 }
 
+/** Checks the beginning of entity keys in a listing: anything that a key could begin with. @throws {NameError} when it is too long. */
+export function checkKeyPrefix(prefix: string): void {
+  const size = encoder.encode(prefix).length;
+  if (size <= ENTITY_KEY_BYTES_MAX) return;
+  throw new NameError(`prefix has ${size} bytes of UTF-8; a key has at most ${ENTITY_KEY_BYTES_MAX}`);
+}
+
 const HEX = "0123456789ABCDEF";
 const PLAIN_KEY = /^(?!\.)[A-Za-z0-9.\-_]*$/;
 

@@ -1,16 +1,16 @@
 /** The gRPC door for clients: `Process` with the same credentials, names, limits and outcomes as REST. */
+import { possibleTag } from "../../../shared/conditions.ts";
 import { scanDocument } from "../../../shared/json/scanner.ts";
 import {
   ENTITIES_PER_PUT_MAX,
-  ENTITY_KEY_BYTES_MAX,
   KEYS_PER_MULTI_GET_MAX,
   LIST_PAGE_DEFAULT,
   LIST_PAGE_MAX,
 } from "../../../shared/limits.ts";
-import { possibleTag } from "../../../shared/conditions.ts";
 import { BoundedAudit } from "../../../shared/logging/bounded_audit.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
 import {
+  checkKeyPrefix,
   type EntityKey,
   entityName,
   NameError,
@@ -257,11 +257,7 @@ export function createProcess(parts: ProcessParts) {
   async function list(schema: SchemaId, request: ClientRequest): Promise<ClientResponse> {
     const limit = request.limit === 0 ? LIST_PAGE_DEFAULT : request.limit;
     if (limit > LIST_PAGE_MAX) throw new Ended(failure("bad_request", `limit is at most ${LIST_PAGE_MAX}`));
-    const prefixBytes = new TextEncoder().encode(request.prefix).length;
-    if (prefixBytes > ENTITY_KEY_BYTES_MAX) {
-      const why = `prefix has ${prefixBytes} bytes of UTF-8; a key has at most ${ENTITY_KEY_BYTES_MAX}`;
-      throw new Ended(failure("invalid_key", why));
-    }
+    named(() => checkKeyPrefix(request.prefix), "invalid_key");
     const after = request.cursor === "" ? "" : decodeCursor(schema, request.cursor);
     const page = await entities.list(schema, { prefix: request.prefix, after, limit, values: request.values });
     if (page.kind === "failed") return failed(page);

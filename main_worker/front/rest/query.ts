@@ -1,6 +1,12 @@
 /** Strict reading of a request's path and query: what cannot be decoded exactly is refused, never repaired. */
-import { type EntityKey, NameError, parseEntityKey, parseSchemaId, type SchemaId } from "../../../shared/names.ts";
-import { ENTITY_KEY_BYTES_MAX } from "../../../shared/limits.ts";
+import {
+  checkKeyPrefix,
+  type EntityKey,
+  NameError,
+  parseEntityKey,
+  parseSchemaId,
+  type SchemaId,
+} from "../../../shared/names.ts";
 import type { ErrorCode } from "../../../shared/outcome.ts";
 import { refuse } from "./errors.ts";
 
@@ -38,24 +44,24 @@ export function schemaIdIn(segment: string): SchemaId {
   return schemaIdOf(text);
 }
 
-/** A schema id from a request. @throws {Refusal} `invalid_schema_id` */
-export function schemaIdOf(text: string): SchemaId {
+/** What `parse` makes of a name. @throws {Refusal} `code` with the rule that the name breaks. */
+function named<Name>(code: ErrorCode, parse: () => Name): Name {
   try {
-    return parseSchemaId(text);
+    return parse();
   } catch (error) {
-    if (error instanceof NameError) throw refuse("invalid_schema_id", error.message);
+    if (error instanceof NameError) throw refuse(code, error.message);
     throw error;
   }
 }
 
+/** A schema id from a request. @throws {Refusal} `invalid_schema_id` */
+export function schemaIdOf(text: string): SchemaId {
+  return named("invalid_schema_id", () => parseSchemaId(text));
+}
+
 /** An entity key from a request. @throws {Refusal} `invalid_key` */
 export function entityKeyOf(text: string): EntityKey {
-  try {
-    return parseEntityKey(text);
-  } catch (error) {
-    if (error instanceof NameError) throw refuse("invalid_key", error.message);
-    throw error;
-  }
+  return named("invalid_key", () => parseEntityKey(text));
 }
 
 /**
@@ -100,10 +106,7 @@ export function requiredKey(query: string): EntityKey {
 /** The key prefix in `?prefix=`, empty without it. @throws {Refusal} `invalid_key`, `bad_request` */
 export function queryPrefix(query: string): string {
   const prefix = queryValue(query, "prefix", "invalid_key") ?? "";
-  const size = new TextEncoder().encode(prefix).length;
-  if (size > ENTITY_KEY_BYTES_MAX) {
-    throw refuse("invalid_key", `prefix has ${size} bytes of UTF-8; a key has at most ${ENTITY_KEY_BYTES_MAX}`);
-  }
+  named("invalid_key", () => checkKeyPrefix(prefix));
   return prefix;
 }
 
