@@ -1,5 +1,6 @@
 /** Standard gRPC health checking (`grpc.health.v1`), for load balancers, Kubernetes probes and `grpcurl`. */
 import type grpc from "@grpc/grpc-js";
+import type protobuf from "protobufjs";
 import { addLazyService } from "./lazy_service.ts";
 
 /** What a server says of its health. */
@@ -8,14 +9,47 @@ export interface Health {
   set(serving: boolean): void;
 }
 
+/** The call that asks once. */
+export const HEALTH_CHECK_PATH = "/grpc.health.v1.Health/Check";
+
 const METHODS = [
-  { path: "/grpc.health.v1.Health/Check", requestStream: false, responseStream: false },
+  { path: HEALTH_CHECK_PATH, requestStream: false, responseStream: false },
   { path: "/grpc.health.v1.Health/List", requestStream: false, responseStream: false },
   { path: "/grpc.health.v1.Health/Watch", requestStream: false, responseStream: true },
 ];
 
 /** Paths of the health service: they need no credential. */
 export const HEALTH_PATHS: readonly string[] = METHODS.map(({ path }) => path);
+
+/** `grpc.health.v1` as it is published, so that clients which learn from reflection can ask for health, too. */
+export const HEALTH_DEFINITION: protobuf.INamespace = {
+  nested: {
+    health: {
+      nested: {
+        v1: {
+          nested: {
+            HealthCheckRequest: { fields: { service: { type: "string", id: 1 } } },
+            HealthCheckResponse: {
+              fields: { status: { type: "ServingStatus", id: 1 } },
+              nested: { ServingStatus: { values: { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } } },
+            },
+            Health: {
+              methods: {
+                Check: { requestType: "HealthCheckRequest", responseType: "HealthCheckResponse", comment: "" },
+                Watch: {
+                  requestType: "HealthCheckRequest",
+                  responseType: "HealthCheckResponse",
+                  responseStream: true,
+                  comment: "",
+                },
+              },
+            },
+          },
+        },
+      },
+    },
+  },
+};
 
 /** Serves health; `NOT_SERVING` until it is set. */
 export function serveHealth(server: grpc.Server, services: readonly string[]): Health {

@@ -4,6 +4,7 @@ import protobuf from "protobufjs";
 import { WORKER_PROBE_MS } from "../../limits.ts";
 import { type ProbeWorker, TransportError } from "../transport.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
+import { HEALTH_CHECK_PATH } from "./health.ts";
 import type { Method } from "./methods.ts";
 
 /** `HealthCheckRequest` of `grpc.health.v1` has the name of a service as its first field. */
@@ -11,7 +12,7 @@ const SERVICE_TAG = 1 << 3 | 2;
 
 /** A health check: a service that the server does not know is an error, and what state it is in says nothing here. */
 const CHECK: Method<string, void> = {
-  path: "/grpc.health.v1.Health/Check",
+  path: HEALTH_CHECK_PATH,
   request: {
     encode: (service) => Buffer.from(new protobuf.Writer().uint32(SERVICE_TAG).string(service).finish()),
     decode: () => "",
