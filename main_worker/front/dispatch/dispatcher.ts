@@ -373,20 +373,18 @@ export class Dispatcher {
     const schemas = new Map<string, Uint8Array>();
     let bytes = 0;
     let taken = 0;
-    let alone = false;
     for (const pending of line.queue) {
       if (!pending.settled) {
+        const [first] = members;
+        if (first !== undefined && (isSuspect(first) || isSuspect(pending))) break;
         const template = this.#missing(line, pending, schemas);
         const templateBytes = template?.text.byteLength ?? 0;
-        const suspect = pending.op.attempt >= SUSPECT_ATTEMPT;
-        const fits = members.length < operationsMax && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX &&
-          !alone && !(suspect && members.length > 0);
-        if (!fits && members.length > 0) break;
+        const hasRoom = members.length < operationsMax && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
+        if (!hasRoom && first !== undefined) break;
         if (template !== undefined) schemas.set(template.hash, template.text);
-        if (!fits && template !== undefined) break;
+        if (!hasRoom && template !== undefined) break;
         members.push(pending);
         bytes += pending.bytes + templateBytes;
-        alone = suspect;
       }
       taken += 1;
       line.queueBytes -= pending.bytes;
@@ -553,6 +551,11 @@ export class Dispatcher {
       this.#enter(next);
     }
   }
+}
+
+/** Whether it was in batches without a good answer often enough to be the reason for that. */
+function isSuspect({ op }: Pending): boolean {
+  return op.attempt >= SUSPECT_ATTEMPT;
 }
 
 /** Whether so much may wait in so many queues. */
