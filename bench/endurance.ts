@@ -24,7 +24,11 @@ const connections = Number(values.connections);
 const keys = Number(values.keys);
 
 const database = await startDelta({ workers: 1 });
+/** Memory of each process in MiB: after the last round, and at most. */
+const now = new Map<string, number>();
 const most = new Map<string, number>();
+const inWords = (memory: ReadonlyMap<string, number>) =>
+  [...memory].map(([name, mib]) => `${name} ${Math.round(mib)} MiB`).join(", ");
 let errors = 0;
 try {
   await fill(database, keys, SIZE);
@@ -35,20 +39,15 @@ try {
       errors += round.errors;
       figures.push(`${work} ${Math.round(round.perSecond)}/s p99 ${round.p99Ms.toFixed(0)} ms`);
       for (const [name, pid] of Object.entries(database.processes())) {
-        most.set(name, Math.max(most.get(name) ?? 0, await memoryMib(pid)));
+        const mib = await memoryMib(pid);
+        now.set(name, mib);
+        most.set(name, Math.max(most.get(name) ?? 0, mib));
       }
     }
-    const memory = await Promise.all(
-      Object.entries(database.processes()).map(async ([name, pid]) =>
-        `${name} ${Math.round(await memoryMib(pid))} MiB`
-      ),
-    );
-    console.log(`minute ${minute}: ${[...figures, ...memory].join(", ")}`);
+    console.log(`minute ${minute}: ${figures.join(", ")}, ${inWords(now)}`);
   }
 } finally {
   await database.stop();
 }
-console.log(
-  `at most: ${[...most].map(([name, mib]) => `${name} ${Math.round(mib)} MiB`).join(", ")}; ${errors} errors`,
-);
+console.log(`at most: ${inWords(most)}; ${errors} errors`);
 if (errors > 0) Deno.exit(1);

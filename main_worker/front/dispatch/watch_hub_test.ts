@@ -76,6 +76,15 @@ const kinds = (events: readonly (WatchEvent | "end")[]) =>
   events.map((e) => e === "end" ? e : e.kind === "reset" ? "reset" : `${e.key}@${e.version}`);
 const last = ({ workers }: ReturnType<typeof watching>): Streaming => workers.streams.at(-1)!;
 
+/** The only watcher sees k@1 and goes. @returns the id that it saw. */
+async function seenAndGone(w: ReturnType<typeof watching>): Promise<string> {
+  const reader = await open(w);
+  last(w).emit(event("k", 1));
+  const [seen] = await reader.take();
+  reader.watch.close();
+  return (seen as WatchEvent).sequence;
+}
+
 Deno.test("watch: events of all workers, of this schema and prefix only, numbered in one sequence", async () => {
   using w = watching(routes(1, "a", "b"));
   const all = await open(w);
@@ -125,11 +134,7 @@ Deno.test("watch: who comes back gets what was missed, or a reset when that is n
 
 Deno.test("watch: the only one that watched comes back soon and gets what was missed, or late and lists again", async () => {
   using w = watching(routes(1, "a"));
-  const reader = await open(w);
-  last(w).emit(event("k", 1));
-  const [seen] = await reader.take();
-  const lastEventId = (seen as WatchEvent).sequence;
-  reader.watch.close();
+  const lastEventId = await seenAndGone(w);
   last(w).emit(event("k", 2));
   await w.clock.advance(WATCH_LINGER_MS - 1);
   const again = await open(w, { lastEventId });
@@ -146,11 +151,7 @@ Deno.test("watch: the only one that watched comes back soon and gets what was mi
 Deno.test("watch: what a worker did before its stream was open is a reset, also for who comes back, and while nobody watches", async () => {
   for (const comesBackFirst of [false, true]) {
     using w = watching(routes(1, "a"));
-    const reader = await open(w);
-    last(w).emit(event("k", 1));
-    const [seen] = await reader.take();
-    const lastEventId = (seen as WatchEvent).sequence;
-    reader.watch.close();
+    const lastEventId = await seenAndGone(w);
     w.control.publish({ routes: routes(2, "a", "b") });
     await settled();
     if (!comesBackFirst) last(w).open();
@@ -175,14 +176,11 @@ Deno.test("watch: when the only one is cut off, workers that come are followed n
 
 Deno.test("watch: as many as are kept can be caught up with, and what comes meanwhile follows", async () => {
   using w = watching(routes(1, "a"));
-  const reader = await open(w);
-  last(w).emit(event("k", 0));
-  const [seen] = await reader.take();
-  reader.watch.close();
-  for (let n = 1; n <= WATCH_EVENTS_KEPT; n++) last(w).emit(event("k", n));
-  const again = await open(w, { lastEventId: (seen as WatchEvent).sequence });
-  last(w).emit(event("k", WATCH_EVENTS_KEPT + 1));
-  const expected = Array.from({ length: WATCH_EVENTS_KEPT + 1 }, (_, n) => `k@${n + 1}`);
+  const lastEventId = await seenAndGone(w);
+  for (let n = 2; n <= WATCH_EVENTS_KEPT + 1; n++) last(w).emit(event("k", n));
+  const again = await open(w, { lastEventId });
+  last(w).emit(event("k", WATCH_EVENTS_KEPT + 2));
+  const expected = Array.from({ length: WATCH_EVENTS_KEPT + 1 }, (_, n) => `k@${n + 2}`);
   assert.deepEqual(kinds(await again.take()), expected);
 });
 
