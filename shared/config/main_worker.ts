@@ -189,10 +189,15 @@ export function readMainWorkerCommand(args: readonly string[], env: Environment)
     );
   }
   checkListeners({ "rest-addr": values.restAddr, "grpc-addr": values.grpcAddr, "metrics-addr": values.metricsAddr });
+  const asked = (name: keyof typeof mainWorkerFlags) =>
+    effective.some((flag) => flag.name === name && flag.source !== "default");
   const warnings = [
     ...weakSecretWarning("admin-key", values.adminKey),
     ...weakSecretWarning("worker-key", values.workerKey),
   ];
+  if (values.masterKey === undefined && asked("key-id")) {
+    warnings.push("-key-id names the key of -master-key, which is not given: the key made now gets a name of its own");
+  }
   if (values.adminKey === undefined && !isLoopback(values.restAddr.host)) {
     warnings.push("there is no -admin-key and -rest-addr can be reached by other machines: they may read and write");
   }
@@ -205,7 +210,7 @@ export function readMainWorkerCommand(args: readonly string[], env: Environment)
     metricsAddr: values.metricsAddr,
     store: storeConfig(values, effective),
     partitions: values.partitions,
-    partitionsAsked: effective.some((flag) => flag.name === "partitions" && flag.source !== "default"),
+    partitionsAsked: asked("partitions"),
     masterKey: values.masterKey,
     keyId: values.keyId,
     oldMasterKeys,

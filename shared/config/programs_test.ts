@@ -212,11 +212,13 @@ Deno.test("limits: a document must fit into a message", () => {
   assert.match(refusal(() => main(["-partitions=48"])), /want a power of two from 1 to 1024/);
 });
 
-Deno.test("warnings: guessable secrets, and doors that are open to the network", () => {
+Deno.test("warnings: guessable secrets, a key id without its key, and doors that are open to the network", () => {
   assert.deepEqual(main(["-admin-key=short"]).warnings, ["-admin-key has fewer than 16 characters: it can be guessed"]);
   assert.deepEqual(proc(["-worker-key=short"]).warnings, [
     "-worker-key has fewer than 16 characters: it can be guessed",
   ]);
+  assert.match(main(["-key-id=mine"]).warnings.join(), /-key-id names the key of -master-key, which is not given/);
+  assert.deepEqual(main(["-key-id=mine", `-master-key=${KEY}`]).warnings, []);
   assert.match(main(["-rest-addr=:8080"]).warnings.join(), /there is no -admin-key/);
   assert.match(main(["-rest-addr=:8080", `-admin-key=${"x".repeat(16)}`]).warnings.join(), /travel unencrypted/);
 });
