@@ -29,7 +29,8 @@ function diskError(path: string, error: unknown): unknown {
   const denied = error instanceof Deno.errors.NotCapable;
   // Deno's own advice names a flag that only who runs it from source can give.
   const why = denied
-    ? "this program may write only below the folders that it was given; see the deployment guide"
+    ? "this program may write only below ./data, /data, /shared and /var/lib/deltadatabase, and the folders that it was " +
+      "built with by deno task compile --root=FOLDER"
     : error.message;
   return new DiskError(denied ? "denied" : CODES[code ?? ""] ?? "failed", `${path}: ${why}`, { cause: error });
 }
