@@ -102,6 +102,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     random,
     log,
     metrics: { ...metrics.executor, ...metrics.membership },
+    store,
     unwrap: (response) => keys.unwrap(response.keys),
   });
   const { cache, ownership, membership } = worker;

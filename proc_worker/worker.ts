@@ -6,9 +6,9 @@ import type { Logger } from "../shared/logging/logger.ts";
 import type { CompiledSchemas } from "../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../shared/seams/clock.ts";
 import type { Random } from "../shared/seams/random.ts";
-import type { Entities, EntitiesStats } from "../shared/storage/store.ts";
+import { type Entities, type EntitiesStats, StorageError, type Store } from "../shared/storage/store.ts";
 import type { StorageFigures, SubscribeResponse } from "../shared/wire/messages.ts";
-import type { MainClient, WorkerHandler } from "../shared/wire/transport.ts";
+import { type MainClient, TransportError, type WorkerHandler } from "../shared/wire/transport.ts";
 import { DocumentCache, type DocumentCacheOptions } from "./cache/document_cache.ts";
 import { CommitEvents } from "./events.ts";
 import { BatchFloors } from "./execute/batch_floors.ts";
@@ -30,6 +30,8 @@ export interface WorkerParts {
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: ExecutorMetrics & { heartbeatFailed(): void };
+  /** The store that {@linkcode WorkerParts.entities} belong to. */
+  readonly store: Pick<Store, "isMainLockFree">;
   /** Unwraps the keys of a join. The sealer that it answers replaces the one before. */
   unwrap(response: SubscribeResponse): Promise<Sealer>;
 }
@@ -86,6 +88,7 @@ export class Worker {
                 `-grpc-max-recv-msg-size must be ${formatSize(needed)} or more here, too`,
             );
           }
+          await checkSharedLocks(parts.store);
           this.#sealer = await parts.unwrap(response);
           executor.renew(this.#sealer, response.documentBytesMax);
         },
@@ -133,6 +136,22 @@ export class Worker {
     await this.ownership.close();
     await this.membership.stop();
   }
+}
+
+/**
+ * Checks that this worker sees the lock of the main worker that has just answered it: one that does not could not be kept
+ * off another worker's partitions either. @throws {TransportError} `denied` when the lock is free.
+ */
+async function checkSharedLocks(store: Pick<Store, "isMainLockFree">): Promise<void> {
+  const isFree = await store.isMainLockFree?.().catch((error) => {
+    throw error instanceof StorageError ? new TransportError("broken", error.message, { cause: error }) : error;
+  });
+  if (!isFree) return;
+  throw new TransportError(
+    "denied",
+    "the main worker's lock on the store looks free from here: this is another copy of the store, or a file system that " +
+      "does not share its locks among machines (NFSv4 does, unless mounted with nolock or local_lock)",
+  );
 }
 
 /** The part of an engine's figures that the main worker shows. */

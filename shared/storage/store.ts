@@ -60,6 +60,12 @@ export interface Store {
   readonly listing: "owners" | "store";
   /** Takes the main worker's lock. `holder` is a line for people: host, process id, start time. @throws {StorageError} */
   lockMain(holder: string): Promise<{ kind: "locked"; lock: MainLock } | { kind: "held"; by: string }>;
+  /**
+   * Whether the main worker's lock is free as this process sees it, where locks are the file system's own. While a main
+   * worker serves, that means that the file system keeps each machine's locks to itself, or that this is a copy of the
+   * store. @throws {StorageError}
+   */
+  isMainLockFree?(): Promise<boolean>;
   /** Opens entity access for one processing worker. `holder` as above. @throws {StorageError} */
   openEntities(holder: string): Promise<Entities>;
   /** Lists entities of the whole store in byte order of their names, where `listing` is `store`. @throws {StorageError} */

@@ -194,6 +194,7 @@ export class Cluster {
       random,
       log: silentLogger,
       metrics: NO_METRICS,
+      store,
       unwrap: () => Promise.resolve(sealer),
     });
     mutation?.worker?.(worker);

@@ -133,6 +133,19 @@ Deno.test("without the proof no worker gets in, and none gets a key", async (t) 
     assert(!thief.output.includes(cluster.masterKey));
     assert.equal(await cluster.get("all", "k"), "1");
   });
+
+  await t.step("a copy of the store as it is now: it has the secret, and not the main worker's lock", async () => {
+    await using cluster = await Cluster.start();
+    await cluster.put("all", "k", "1");
+    const copy = `${cluster.root}/copy`;
+    await new Deno.Command("cp", { args: ["-a", `${cluster.root}/db`, copy] }).output();
+    const stray = cluster.startStranger("stray", [`-shared-fs=${copy}`]);
+    assert.equal((await stray.ended()).code, 1);
+    assert.match(said(stray).join("\n"), /^proc-worker: the main worker's lock on the store looks free [^\n]+$/);
+    assert.doesNotMatch(stray.output, /"event":"joined"/);
+    await cluster.until("it is not counted on", settled("worker-1"));
+    assert.equal(await cluster.get("all", "k"), "1");
+  });
 });
 
 const STARVED_MS = 1_500;

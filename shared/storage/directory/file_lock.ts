@@ -111,18 +111,23 @@ export async function readLockContent(disk: Disk, path: string): Promise<LockCon
   }
 }
 
+/** Whether nobody has the lock, as this process sees it; a missing file tells nothing: `false`. @throws {DiskError} */
+export async function isLockFree(disk: Disk, path: string): Promise<boolean> {
+  const file = await disk.openLock(path);
+  if (file === undefined) return false;
+  try {
+    return await file.tryLock();
+  } finally {
+    file.close();
+  }
+}
+
 /**
  * Checks that the file system keeps a second lock out, by trying one on a file that is locked.
  * @throws {StorageError} `configuration` when it does not.
  */
 export async function probeExclusion(disk: Disk, path: string): Promise<void> {
-  const second = await disk.openLock(path);
-  if (second === undefined) throw new DiskError("missing", `${path}: disappeared`);
-  try {
-    if (!await second.tryLock()) return;
-  } finally {
-    second.close();
-  }
+  if (!await isLockFree(disk, path)) return;
   throw new StorageError(
     "configuration",
     `the file system of ${path} let the file be locked twice; a store needs one where flock excludes (ext4, XFS, NFSv4)`,

@@ -7,7 +7,7 @@ import { DEFAULT_BOUNDS, type DirectoryBounds } from "./bounds.ts";
 import { type Disk } from "./disk.ts";
 import { DirectoryEntities } from "./entities.ts";
 import { type ReportEvent } from "./events.ts";
-import { createLockFile, FileLock, probeExclusion } from "./file_lock.ts";
+import { createLockFile, FileLock, isLockFree, probeExclusion } from "./file_lock.ts";
 import { Layout } from "./layout.ts";
 import { cleanContent } from "./lock_content.ts";
 import {
@@ -62,6 +62,7 @@ export interface DirectoryStore extends Store {
   readonly kind: "directory";
   readonly listing: "owners";
   readonly root: string;
+  isMainLockFree(): Promise<boolean>;
   openEntities(holder: string): Promise<DirectoryEntities>;
 }
 
@@ -212,6 +213,15 @@ class OpenDirectoryStore implements DirectoryStore {
       },
     };
     return lock;
+  }
+
+  async isMainLockFree(): Promise<boolean> {
+    const path = this.#layout.mainLock;
+    try {
+      return await isLockFree(this.#parts.disk, path);
+    } catch (error) {
+      throw runtimeError("can't see who has the main lock", error);
+    }
   }
 
   async openEntities(holder: string): Promise<DirectoryEntities> {

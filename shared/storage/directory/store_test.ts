@@ -127,6 +127,22 @@ Deno.test("store: a file system on which a lock excludes nobody is refused at th
     await store.close();
   }));
 
+Deno.test("store: whoever has it open sees whether a main worker holds it; a lock file that was removed tells nothing", () =>
+  withDirectory(async (root) => {
+    const store = await openTestStore(root);
+    const seen = await openDirectoryStore({ root }, testParts());
+    assert.equal(await seen.isMainLockFree(), true);
+    const outcome = await store.lockMain("main");
+    assert(outcome.kind === "locked");
+    assert.equal(await seen.isMainLockFree(), false);
+    await outcome.lock.release();
+    assert.equal(await seen.isMainLockFree(), true);
+    assert.equal((await store.lockMain("main")).kind, "locked", "looking does not keep the lock");
+    await Deno.remove(`${root}/locks/main`);
+    assert.equal(await seen.isMainLockFree(), false);
+    await Promise.all([store.close(), seen.close()]);
+  }));
+
 const always = () => Promise.resolve(true);
 
 Deno.test("store: the main worker clears away what a crash left half written, and nothing else", () =>
