@@ -184,6 +184,58 @@ Deno.test({
         });
       });
 
+      await t.step("Ctrl+S saves wherever the focus is, and never under a dialog", async () => {
+        await signedIn(browser, url, async (tab) => {
+          const { page } = tab;
+          await tab.go("/documents?schema=users&key=user-042");
+          await page.getByLabel("JSON of user-042").waitFor();
+          await tab.typeInto("JSON of user-042", '{"name": "By key", "email": "k@example.com"}');
+          await page.getByRole("link", { name: "Schemas" }).click();
+          const question = page.getByRole("dialog", { name: "Discard your changes?" });
+          await question.waitFor();
+          await page.keyboard.press("ControlOrMeta+s");
+          await question.getByRole("button", { name: "Cancel" }).click();
+          assert.equal(JSON.parse(await rest.get("users", "user-042")).name, "Person 42");
+          await page.getByLabel("Keys that start with").focus();
+          await page.keyboard.press("ControlOrMeta+s");
+          await page.getByText("Saved as version 2.").waitFor();
+          assert.equal(JSON.parse(await rest.get("users", "user-042")).name, "By key");
+        });
+      });
+
+      await t.step("keys that look alike can be told apart", async () => {
+        await signedIn(browser, url, async (tab) => {
+          const { page } = tab;
+          for (const key of ["a b", "a b ", "a\u200b b", "a\u202eb"]) await rest.put("alike", key, "1");
+          await tab.go("/documents?schema=alike");
+          await page.getByRole("option", { name: "a b␣" }).waitFor();
+          const shown = await page.locator(".row-key").allInnerTexts();
+          assert.deepEqual(shown.toSorted(), ["a b", "a b␣", "a‹U+200B› b", "a‹U+202E›b"].toSorted());
+          await tab.shot("keys-alike");
+          await tab.go("/documents?schema=alike&new=1");
+          await page.getByLabel("Key", EXACT).fill("a b  ");
+          await page.getByText("It has letters that cannot be seen, and they count: a b␣␣").waitFor();
+          await tab.shot("key-hint");
+          await page.getByRole("button", { name: "Create" }).click();
+          await page.getByText("a b␣␣ is stored.").waitFor();
+          for (const { key } of JSON.parse(await rest.must("GET", "/entities/alike")).keys) {
+            await rest.must("DELETE", `/entity/alike?key=${encodeURIComponent(key)}`);
+          }
+        });
+      });
+
+      await t.step("what may not be opened is said once, without an offer to try again", async () => {
+        await signedIn(browser, url, async (tab) => {
+          const { page } = tab;
+          tab.expectStatus(400);
+          await tab.go("/documents?schema=a%2Fb&key=k");
+          await page.getByRole("alert").waitFor();
+          assert.equal(await page.getByRole("alert").count(), 1);
+          assert.equal(await page.getByRole("button", { name: "Try again" }).count(), 0);
+          assert.equal(await page.getByText("0+ documents").count(), 0);
+        });
+      });
+
       await t.step("completion proposes what the schema allows", async () => {
         await signedIn(browser, url, async (tab) => {
           const { page } = tab;
@@ -616,6 +668,41 @@ Deno.test({
           });
         },
       );
+      await t.step("a page that is opened while the server is away comes when it is back", async () => {
+        await signedIn(browser, url, async (tab) => {
+          const { page } = tab;
+          await tab.whileServerIsAway(async () => {
+            await database.stopMain();
+            await page.getByRole("link", { name: "Operations" }).click();
+            await page.getByText("The server is not reachable. It is tried again by itself.").waitFor();
+            await page.getByRole("button", { name: "Try again" }).click();
+            await tab.shot("page-away");
+            tab.expectStatus(503);
+            database.startMain();
+            await database.ready();
+            await page.getByRole("heading", { name: "Operations" }).waitFor();
+          });
+        });
+      });
+
+      await t.step("without a worker every pane says so once, and goes on when there is one", async () => {
+        await signedIn(browser, url, async (tab) => {
+          const { page } = tab;
+          tab.expectStatus(503);
+          await database.killWorker("worker-1");
+          await tab.go("/documents?schema=users&key=user-001");
+          await page.getByText("No processing worker is there for this now.").first().waitFor();
+          await tab.shot("no-worker");
+          await tab.go("/overview");
+          await page.getByText("no worker is there to tell").waitFor();
+          await tab.shot("no-worker-overview");
+          await page.goBack();
+          await page.getByText("No processing worker is there for this now.").first().waitFor();
+          database.startWorker("worker-1");
+          await page.getByLabel("JSON of user-001").waitFor();
+          await page.getByRole("option", { name: /user-002/ }).waitFor();
+        });
+      });
     } finally {
       await browser.close();
       await database.stop();

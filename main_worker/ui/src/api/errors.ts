@@ -1,4 +1,5 @@
 /** What can go wrong between the UI and the server, and the words for it: what happened, and what to do. */
+import { bytes } from "../format/numbers.ts";
 import type { Violation } from "./types.ts";
 
 /** An answer of the server that is not a success. */
@@ -23,13 +24,17 @@ export class Unreachable extends Error {
   override name = "Unreachable";
 }
 
-const ADVICE: Readonly<Record<string, string>> = {
+/** Said in place of the server's own message, which is for programs. */
+const WORDS: Readonly<Record<string, string>> = {
   unauthorized: "Your session has ended. Sign in again.",
   forbidden: "This credential may not do that. Sign in with one that may, or ask an administrator for a key.",
+  no_worker: "No processing worker is there for this now. Start one, or wait for one that is coming back.",
+};
+
+/** Said after the server's message. */
+const ADVICE: Readonly<Record<string, string>> = {
   key_unavailable:
     "This document was encrypted with a key that the server does not hold. Start the main worker with that key in -old-master-keys.",
-  no_worker:
-    "No processing worker can take this now. It is repeated as soon as you try again; check the workers on the overview.",
   overloaded: "The database has more to do than it can take. Wait a moment and try again.",
   storage_unavailable: "The store does not answer. Check the volume or the bucket, then try again.",
   deadline: "The answer took too long, and the outcome is unknown. Trying again is safe.",
@@ -76,9 +81,19 @@ export function explain(error: unknown): string {
   if (error.code === "too_many_attempts") {
     return `Too many attempts from this address. Wait ${error.retryAfterS ?? 60} seconds and try again.`;
   }
+  const words = WORDS[error.code] ?? sentence(sizesInUnits(error.message));
   const advice = ADVICE[error.code];
-  if (!advice) return sentence(error.message);
-  return error.code === "unauthorized" || error.code === "forbidden" ? advice : `${sentence(error.message)} ${advice}`;
+  return advice === undefined ? words : `${words} ${advice}`;
+}
+
+/** "1048576 bytes" as "1 MiB". */
+function sizesInUnits(message: string): string {
+  return message.replace(/\b(\d{4,}) bytes\b/g, (_, size) => bytes(Number(size)));
+}
+
+/** Whether trying again may help at all: not when the server has understood and refused. */
+export function mayPass(error: unknown): boolean {
+  return !(error instanceof ApiError) || error.status >= 500 || error.status === 429 || error.status === 408;
 }
 
 /** Whether trying again in a moment may help without anybody doing anything. */

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { ApiError, bareEtag, errorOf, explain, Unreachable } from "./errors.ts";
+import { ApiError, bareEtag, errorOf, explain, mayPass, Unreachable } from "./errors.ts";
 
 Deno.test("an answer of the contract becomes an error with its code, its details and its version", async () => {
   const body = {
@@ -27,6 +27,20 @@ Deno.test("errors say what to do", () => {
     explain(new ApiError(400, "invalid_key", "the entity key is empty", [], null, null)),
     "The entity key is empty.",
   );
+  assert.equal(
+    explain(new ApiError(413, "too_large", "the body is larger than 1048576 bytes", [], null, null)),
+    "The body is larger than 1 MiB.",
+  );
+  assert.doesNotMatch(
+    explain(new ApiError(503, "no_worker", "some partitions have no worker", [], null, 1)),
+    /partition/,
+  );
+});
+
+Deno.test("trying again is offered where it may help", () => {
+  const of = (status: number, code: string) => mayPass(new ApiError(status, code, "no", [], null, null));
+  assert(mayPass(new Unreachable("x")) && of(503, "no_worker") && of(500, "internal") && of(429, "too_many_attempts"));
+  assert(!of(400, "invalid_key") && !of(403, "forbidden") && !of(404, "not_found") && !of(409, "key_unavailable"));
 });
 
 Deno.test("etags lose quotes and weakness", () => {

@@ -2,7 +2,8 @@
 /** @jsxImportSource preact */
 /// <reference lib="dom" />
 /** The place of the JSON editor on a page; fetches the editor when it is shown for the first time. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { useLazyModule } from "../app/lazy_module.ts";
 import type { JsonEditor } from "../editor/json_editor.ts";
 import { Problem, Skeleton } from "./states.tsx";
 
@@ -11,12 +12,12 @@ interface EditorHostProps {
   /** Text to start with; later changes go through the handle. */
   readonly text: string;
   readonly readOnly?: boolean;
-  readonly placeholder?: string;
   readonly onChange?: (text: string) => void;
-  readonly onSave?: () => void;
   /** Called once the editor stands. */
   readonly onReady?: (editor: JsonEditor) => void;
 }
+
+const loadEditor = () => import("../editor/json_editor.ts");
 
 /** The editor; skeleton lines until it has been fetched. */
 export function EditorHost(props: EditorHostProps) {
@@ -24,29 +25,21 @@ export function EditorHost(props: EditorHostProps) {
   const latest = useRef(props);
   latest.current = props;
   const editor = useRef<JsonEditor | null>(null);
-  const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
+  const { part, problem, retry } = useLazyModule(loadEditor);
 
   useEffect(() => {
-    let gone = false;
-    import("../editor/json_editor.ts").then(({ createJsonEditor }) => {
-      if (gone) return;
-      editor.current = createJsonEditor({
-        parent: host.current!,
-        text: latest.current.text,
-        label: latest.current.label,
-        readOnly: latest.current.readOnly ?? false,
-        ...(latest.current.placeholder ? { placeholder: latest.current.placeholder } : {}),
-        onChange: (text) => latest.current.onChange?.(text),
-        onSave: () => latest.current.onSave?.(),
-      });
-      setState("ready");
-      latest.current.onReady?.(editor.current);
-    }, () => setState("failed"));
-    return () => {
-      gone = true;
-      editor.current?.destroy();
-    };
-  }, []);
+    if (!part) return;
+    const { label, text, readOnly = false } = latest.current;
+    editor.current = part.createJsonEditor({
+      parent: host.current!,
+      text,
+      label,
+      readOnly,
+      onChange: (text) => latest.current.onChange?.(text),
+    });
+    latest.current.onReady?.(editor.current);
+    return () => editor.current?.destroy();
+  }, [part]);
 
   useEffect(() => {
     editor.current?.setReadOnly(props.readOnly ?? false);
@@ -54,13 +47,8 @@ export function EditorHost(props: EditorHostProps) {
 
   return (
     <div class="editor">
-      {state === "loading" && <Skeleton lines={8} label="Loading the editor" />}
-      {state === "failed" && (
-        <Problem
-          error={new Error("The editor could not be fetched. Reload the page.")}
-          retry={() => location.reload()}
-        />
-      )}
+      {!part && !problem && <Skeleton lines={8} label="Loading the editor" />}
+      {problem && <Problem error={problem} retry={retry} />}
       <div ref={host} class="editor-host" />
     </div>
   );

@@ -4,7 +4,7 @@
 /** What stands where data is not: still loading, nothing there yet, or an error with the way out. */
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { explain, isTemporary } from "../api/errors.ts";
+import { ApiError, explain, isTemporary, mayPass } from "../api/errors.ts";
 import { Button } from "./button.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 
@@ -40,16 +40,20 @@ const RETRY_MS = 2_000;
 
 /** What went wrong and what to do. What passes by itself is tried again by itself. */
 export function Problem({ error, retry }: { error: unknown; retry?: () => void }) {
+  const goesOn = retry !== undefined && isTemporary(error);
   useEffect(() => {
-    if (!retry || !isTemporary(error)) return;
+    if (!goesOn) return;
     const timer = setTimeout(retry, RETRY_MS);
     return () => clearTimeout(timer);
   }, [error]);
   return (
     <div class="note danger" role="alert">
       <Icon name="warning" />
-      <p>{explain(error)}</p>
-      {retry && <Button onClick={retry}>Try again</Button>}
+      <p>
+        {explain(error)}
+        {goesOn && error instanceof ApiError && " This page goes on by itself."}
+      </p>
+      {retry && mayPass(error) && <Button onClick={retry}>Try again</Button>}
     </div>
   );
 }

@@ -9,16 +9,19 @@ import type { Violation, WatchData } from "../api/types.ts";
 import { useApp } from "../app/app.ts";
 import { useLeaveGuard } from "../app/leave_guard.ts";
 import { href } from "../app/router.ts";
+import { useSaveKey } from "../app/save_key.ts";
 import { Button, copyText } from "../components/button.tsx";
 import { EditorHost } from "../components/editor_host.tsx";
 import { Icon } from "../components/icons.tsx";
 import { Menu, type MenuItem } from "../components/menu.tsx";
+import { Name } from "../components/name.tsx";
 import { Empty, Note, Problem, Skeleton } from "../components/states.tsx";
 import { Ago } from "../components/time.tsx";
 import type { JsonEditor } from "../editor/json_editor.ts";
 import { curlGet, curlPut } from "../format/curl.ts";
 import { compactJson, formatJson, isCompact } from "../format/json_text.ts";
 import { bytes } from "../format/numbers.ts";
+import { visible } from "../format/visible.ts";
 import { Conflict } from "./conflict.tsx";
 import type { Feed } from "./feed.ts";
 import { loadTemplate } from "./template.ts";
@@ -85,11 +88,13 @@ export function DocumentPane({ schema, documentKey, feed }: DocumentPaneProps) {
     );
   }
   return (
-    <section class="pane document-pane" aria-label={`Document ${documentKey}`}>
+    <section class="pane document-pane" aria-label={`Document ${visible(documentKey)}`}>
       <header class="pane-head">
         <BackToKeys schema={schema} />
         <div class="pane-title">
-          <h2 title={documentKey}>{documentKey}</h2>
+          <h2 title={visible(documentKey)}>
+            <Name value={documentKey} />
+          </h2>
         </div>
       </header>
       {state.kind === "loading" && <Skeleton lines={8} label="Loading the document" />}
@@ -228,6 +233,7 @@ function OpenDocument({ schema, documentKey, feed, initial, onGone }: OpenProps)
   const save = () => {
     if (writable && dirty && !busy && !conflict) put(editor.current?.text() ?? text, base.etag);
   };
+  useSaveKey(save);
 
   const remove = async () => {
     try {
@@ -236,12 +242,12 @@ function OpenDocument({ schema, documentKey, feed, initial, onGone }: OpenProps)
       setText(base.shown);
       app.router.guard = null;
       const { prefix } = app.router.route.value.query;
-      app.toasts.show("note", `${documentKey} is deleted.`, {
+      app.toasts.show("note", `${visible(documentKey)} is deleted.`, {
         label: "Undo",
         run: async () => {
           try {
             await app.client.putDocument(schema, documentKey, base.text, null);
-            app.toasts.show("done", `${documentKey} is back, as version 1.`);
+            app.toasts.show("done", `${visible(documentKey)} is back, as version 1.`);
             app.router.go(href("documents", { schema, prefix, key: documentKey }));
           } catch (error) {
             const taken = error instanceof ApiError && error.code === "version_mismatch";
@@ -287,11 +293,13 @@ function OpenDocument({ schema, documentKey, feed, initial, onGone }: OpenProps)
   ];
 
   return (
-    <section class="pane document-pane" aria-label={`Document ${documentKey}`}>
+    <section class="pane document-pane" aria-label={`Document ${visible(documentKey)}`}>
       <header class="pane-head">
         <BackToKeys schema={schema} />
         <div class="pane-title">
-          <h2 title={documentKey}>{documentKey}</h2>
+          <h2 title={visible(documentKey)}>
+            <Name value={documentKey} />
+          </h2>
           <p class="pane-sub">
             <span>Version {base.version}</span>
             <span>{bytes(base.size)}</span>
@@ -356,7 +364,7 @@ function OpenDocument({ schema, documentKey, feed, initial, onGone }: OpenProps)
       )}
       <div class={conflict ? "editor-slot gone" : "editor-slot"}>
         <EditorHost
-          label={`JSON of ${documentKey}`}
+          label={`JSON of ${visible(documentKey)}`}
           text={initial.shown}
           readOnly={!writable}
           onChange={(value) => {
@@ -364,7 +372,6 @@ function OpenDocument({ schema, documentKey, feed, initial, onGone }: OpenProps)
             setViolations([]);
             setUpdatedByOthers(false);
           }}
-          onSave={save}
           onReady={(ready) => {
             editor.current = ready;
           }}

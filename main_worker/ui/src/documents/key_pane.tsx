@@ -3,13 +3,16 @@
 /// <reference lib="dom" />
 /** The keys of one schema: search by prefix, scroll through all of them, see writes by others as they happen. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { mayPass } from "../api/errors.ts";
 import { useApp } from "../app/app.ts";
 import { href } from "../app/router.ts";
 import { Icon } from "../components/icons.tsx";
+import { Name } from "../components/name.tsx";
 import { Empty, Problem, Skeleton } from "../components/states.tsx";
 import { VirtualList } from "../components/virtual_list.tsx";
 import { bytes, count, counted } from "../format/numbers.ts";
 import { ago } from "../format/time.ts";
+import { visible } from "../format/visible.ts";
 import type { Feed } from "./feed.ts";
 import { KeyList, type KeyRow } from "./key_list.ts";
 
@@ -40,6 +43,9 @@ export function KeyPane({ schema, selectedKey, prefix, feed }: KeyPaneProps) {
     if (row) app.router.go(href("documents", { schema, prefix, key: row.key }));
   };
   const state = list.state.value;
+  const failed = state === "failed" && list.known === 0;
+  // What keeps the keys away for good keeps the document away, too, and its pane says so.
+  const saidThere = selectedKey !== undefined && !mayPass(list.error.value);
   return (
     <section class="pane keys-pane" aria-label={`Keys of ${schema}`}>
       <header class="pane-head">
@@ -47,9 +53,13 @@ export function KeyPane({ schema, selectedKey, prefix, feed }: KeyPaneProps) {
           <Icon name="back" />
         </a>
         <div class="pane-title">
-          <h2 title={schema}>{schema}</h2>
+          <h2 title={visible(schema)}>
+            <Name value={schema} />
+          </h2>
           <p class="pane-sub">
-            {prefix !== ""
+            {failed
+              ? null
+              : prefix !== ""
               ? `${count(list.known)}${list.complete ? "" : "+"} found`
               : total !== null
               ? counted(total, "document")
@@ -66,7 +76,7 @@ export function KeyPane({ schema, selectedKey, prefix, feed }: KeyPaneProps) {
       </header>
       <PrefixSearch schema={schema} prefix={prefix} />
       {state === "loading" && <Skeleton lines={8} label="Loading keys" />}
-      {state === "failed" && list.known === 0 && <Problem error={list.error.value} retry={() => list.retry()} />}
+      {failed && !saidThere && <Problem error={list.error.value} retry={() => list.retry()} />}
       {state !== "loading" && list.known === 0 && state !== "failed" && <NoKeys schema={schema} prefix={prefix} />}
       {list.known > 0 && (
         <VirtualList
@@ -148,7 +158,9 @@ function Row({ row, nowMs }: { row: KeyRow | undefined; nowMs: number }) {
   const fresh = row.changedAtMs !== undefined && nowMs - row.changedAtMs < FRESH_MS;
   return (
     <span class={fresh ? "row-body fresh" : "row-body"}>
-      <span class="row-key" title={row.key}>{row.key}</span>
+      <span class="row-key" title={visible(row.key)}>
+        <Name value={row.key} />
+      </span>
       <span class="row-facts">{facts.join(" · ")}</span>
     </span>
   );

@@ -8,12 +8,15 @@ import type { Violation } from "../api/types.ts";
 import { useApp } from "../app/app.ts";
 import { useLeaveGuard } from "../app/leave_guard.ts";
 import { href } from "../app/router.ts";
+import { useSaveKey } from "../app/save_key.ts";
 import { Button } from "../components/button.tsx";
 import { EditorHost } from "../components/editor_host.tsx";
 import { Field } from "../components/field.tsx";
 import { Icon } from "../components/icons.tsx";
+import { Name } from "../components/name.tsx";
 import type { JsonEditor } from "../editor/json_editor.ts";
 import { scaffold } from "../editor/json_schema.ts";
+import { hasUnseen, visible } from "../format/visible.ts";
 import { loadTemplate } from "./template.ts";
 import { Violations } from "./violations.tsx";
 
@@ -46,6 +49,7 @@ export function NewDocument({ schema, presetKey }: { schema: string | undefined;
   useLeaveGuard(dirty, "Discard this document?");
 
   const create = async () => {
+    if (busy) return;
     const id = schemaId.trim();
     const missing = {
       ...(id === "" ? { schema: "Name the schema: notes, chat.v1, users…" } : {}),
@@ -59,7 +63,7 @@ export function NewDocument({ schema, presetKey }: { schema: string | undefined;
       await app.client.putDocument(id, key, editor.current?.text() ?? text, null);
       setDirty(false);
       app.router.guard = null;
-      app.toasts.show("done", `${key} is stored.`);
+      app.toasts.show("done", `${visible(key)} is stored.`);
       await app.schemas.load();
       await app.router.go(href("documents", { schema: id, key }));
     } catch (error) {
@@ -75,6 +79,7 @@ export function NewDocument({ schema, presetKey }: { schema: string | undefined;
       else setErrors({ body: explain(error) });
     }
   };
+  useSaveKey(create);
 
   return (
     <section class="pane document-pane" aria-label="New document">
@@ -109,6 +114,11 @@ export function NewDocument({ schema, presetKey }: { schema: string | undefined;
           onInput={setKey}
           placeholder="my-first-note"
           error={errors.key}
+          hint={hasUnseen(key) && (
+            <>
+              It has letters that cannot be seen, and they count: <Name value={key} />
+            </>
+          )}
           mono
           autofocus={schema !== undefined}
           maxLength={256}
@@ -123,7 +133,6 @@ export function NewDocument({ schema, presetKey }: { schema: string | undefined;
           setText(value);
           setViolations([]);
         }}
-        onSave={create}
         onReady={(ready) => {
           editor.current = ready;
           prepare();

@@ -7,6 +7,7 @@ import { useApp } from "../app/app.ts";
 import { href } from "../app/router.ts";
 import type { SchemaSummary } from "../app/schemas.ts";
 import { Icon } from "../components/icons.tsx";
+import { Name } from "../components/name.tsx";
 import { count, shortCount } from "../format/numbers.ts";
 
 /** From this many schemas on, a filter helps. */
@@ -52,7 +53,9 @@ export function SchemaPane({ schemas, selected }: { schemas: readonly SchemaSumm
               href={href("documents", { schema: id })}
               aria-current={id === selected ? "true" : undefined}
             >
-              <span class="schema-name">{id}</span>
+              <span class="schema-name">
+                <Name value={id} />
+              </span>
               {entities !== null && (
                 <span class="schema-count" title={`${count(entities)} documents`}>
                   {shortCount(entities)}

@@ -28,7 +28,6 @@ import {
   highlightSpecialChars,
   keymap,
   lineNumbers,
-  placeholder,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import type { Violation } from "../api/types.ts";
@@ -43,9 +42,6 @@ interface JsonEditorOptions {
   readonly label: string;
   readonly readOnly?: boolean;
   readonly onChange?: (text: string) => void;
-  /** Ctrl+S or Cmd+S. */
-  readonly onSave?: () => void;
-  readonly placeholder?: string;
 }
 
 /** An open editor. */
@@ -141,7 +137,6 @@ const look = EditorView.theme({
     color: "var(--text)",
   },
   ".cm-searchMatch": { backgroundColor: "var(--warn-soft)" },
-  ".cm-placeholder": { color: "var(--text-3)" },
   ".cm-changedLine": { backgroundColor: "var(--accent-soft) !important" },
   ".cm-deletedChunk": { backgroundColor: "var(--danger-soft)" },
   ".cm-merge-a & .cm-changedText, .cm-deletedChunk .cm-deletedText": { background: "var(--danger-soft)" },
@@ -230,7 +225,6 @@ export function createJsonEditor(options: JsonEditorOptions): JsonEditor {
           return broken.length > 0 ? broken : violationDiagnostics(current);
         }, { delay: 300 }),
         keymap.of([
-          { key: "Mod-s", preventDefault: true, run: () => (options.onSave?.(), true) },
           ...closeBracketsKeymap,
           ...completionKeymap,
           ...searchKeymap,
@@ -245,7 +239,6 @@ export function createJsonEditor(options: JsonEditorOptions): JsonEditor {
           violations = [];
           options.onChange?.(update.state.doc.toString());
         }),
-        options.placeholder ? placeholder(options.placeholder) : [],
         readOnly.of(EditorState.readOnly.of(options.readOnly ?? false)),
       ],
     }),

@@ -97,12 +97,13 @@ export function allWarnings(stats: Stats): Warning[] {
     since: worker.last_seen,
   }));
   const order = { critical: 0, warning: 1, info: 2 };
+  const others = stats.workers.some((worker) => worker.status === "Available");
   const left = stats.workers.filter((worker) =>
     workerState(worker, now) === "unavailable" && now - Date.parse(worker.last_seen) < DEPARTED_MS
   ).map((worker): Warning => ({
     code: "worker_left",
     severity: "info",
-    message: `The worker ${worker.worker_id} has left; its partitions go to the others`,
+    message: `The worker ${worker.worker_id} has left${others ? "; its partitions go to the others" : ""}`,
     since: worker.last_seen,
   }));
   return [...stats.warnings, ...silent, ...left].sort((a, b) => order[a.severity] - order[b.severity]);

@@ -9,7 +9,7 @@ import { useApp } from "../app/app.ts";
 import { href } from "../app/router.ts";
 import { Chart } from "../components/chart.tsx";
 import { Problem, Skeleton } from "../components/states.tsx";
-import { bytes, count, latency, percent, rate } from "../format/numbers.ts";
+import { bytes, count, counted, latency, percent, rate } from "../format/numbers.ts";
 import { fullTime, span } from "../format/time.ts";
 import { busiest, calledOperations, OPERATION_COLOURS, OPERATION_NAMES, rateNow } from "./figures.ts";
 import { OperationTable } from "./operation_table.tsx";
@@ -120,10 +120,12 @@ function Figures({ stats }: { stats: Stats }) {
           <h2 id="rate-title">Requests per second</h2>
           <Legend
             items={called.map((name) => ({ label: OPERATION_NAMES[name], colour: OPERATION_COLOURS[name] }))}
-            empty={`No request on data in the last ${minutes} minutes`}
+            empty={`No request on data ${minutes > 0 ? `in the last ${counted(minutes, "minute")}` : "yet"}`}
           />
           <Chart
-            summary={`Requests per second over the last ${minutes} minutes; now ${rate(rateNow(requests))}.`}
+            summary={`Requests per second${minutes > 0 ? ` over the last ${counted(minutes, "minute")}` : ""}; now ${
+              rate(rateNow(requests))
+            }.`}
             times={requests.times.slice(0, -1)}
             series={(called.length > 0 ? called : ["get" as const]).map((name) => ({
               label: OPERATION_NAMES[name],
@@ -189,10 +191,11 @@ function Legend({ items, empty }: { items: readonly { label: string; colour: str
 }
 
 function Tiles({ stats, operation }: { stats: Stats; operation: OperationName }) {
-  const { requests, cache, sync } = stats;
+  const { requests, cache, sync, workers } = stats;
   const { window } = requests.operations[operation];
   const name = OPERATION_NAMES[operation];
   const cacheOff = cache.bytes_max === 0;
+  const available = workers.some(({ status }) => status === "Available");
   return (
     <dl class="tiles">
       <Tile
@@ -210,7 +213,11 @@ function Tiles({ stats, operation }: { stats: Stats; operation: OperationName })
       <Tile
         label="Sync to storage"
         value={latency(sync.mean_ms)}
-        more={sync.syncs === null ? "not reported by this store" : `${count(sync.syncs)} so far`}
+        more={sync.syncs !== null
+          ? `${count(sync.syncs)} so far`
+          : available
+          ? "not reported by this store"
+          : "no worker is there to tell"}
       />
     </dl>
   );
@@ -231,8 +238,8 @@ function Tile({ label, value, more }: { label: string; value: string; more: stri
 function Storage({ stats }: { stats: Stats }) {
   const { schemas } = useApp();
   const list = schemas.list.value;
-  const counted = list?.every(({ entities }) => entities !== null);
-  const total = counted ? list!.reduce((sum, { entities }) => sum + entities!, 0) : null;
+  const areCounted = list?.every(({ entities }) => entities !== null);
+  const total = areCounted ? list!.reduce((sum, { entities }) => sum + entities!, 0) : null;
   return (
     <section class="card" aria-labelledby="storage-title">
       <h2 id="storage-title">Storage</h2>

@@ -5,6 +5,7 @@
 import { sentence } from "../api/errors.ts";
 import type { SchemaCheck } from "../api/types.ts";
 import { href } from "../app/router.ts";
+import { Name } from "../components/name.tsx";
 import { Note } from "../components/states.tsx";
 import { count, counted } from "../format/numbers.ts";
 
@@ -34,7 +35,9 @@ export function CheckResult({ schema, check }: { schema: string; check: SchemaCh
       <ul class="check-list">
         {check.examples.map(({ key, violations }) => (
           <li key={key}>
-            <a href={href("documents", { schema, key })}>{key}</a>
+            <a href={href("documents", { schema, key })}>
+              <Name value={key} />
+            </a>
             <span>
               {violations.map(({ path, message }) => `${path === "" ? "whole document" : path}: ${sentence(message)}`)
                 .join(" ")}

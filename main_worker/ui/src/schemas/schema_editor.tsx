@@ -10,15 +10,18 @@ import type { SchemaCheck } from "../api/types.ts";
 import { useApp } from "../app/app.ts";
 import { useLeaveGuard } from "../app/leave_guard.ts";
 import { href } from "../app/router.ts";
+import { useSaveKey } from "../app/save_key.ts";
 import { Button } from "../components/button.tsx";
 import { EditorHost } from "../components/editor_host.tsx";
 import { Field } from "../components/field.tsx";
 import { Icon } from "../components/icons.tsx";
 import { Menu, type MenuItem } from "../components/menu.tsx";
+import { Name } from "../components/name.tsx";
 import { Note } from "../components/states.tsx";
 import type { JsonEditor } from "../editor/json_editor.ts";
 import { formatJson, isCompact, isJson } from "../format/json_text.ts";
 import { count, counted } from "../format/numbers.ts";
+import { visible } from "../format/visible.ts";
 import { CheckResult } from "./check_result.tsx";
 
 /** A check reads every document of the schema. */
@@ -78,10 +81,11 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
   };
 
   const save = async () => {
+    if (!writable || busy || (stored && !dirty)) return;
     const target = (id ?? name).trim();
     setNameError(target === "" ? "Name it: documents are written under this name." : undefined);
     setFailure(null);
-    if (target === "" || !wellFormed() || busy) return;
+    if (target === "" || !wellFormed()) return;
     if (id === undefined && app.schemas.list.value?.some((schema) => schema.id === target && schema.hasTemplate)) {
       return setNameError("There is a schema of this name. Open it in the list to edit it.");
     }
@@ -117,6 +121,8 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
       if (error instanceof ApiError) editor.current?.showViolations(error.details.filter((detail) => "path" in detail));
     }
   };
+
+  useSaveKey(save);
 
   const remove = async () => {
     if (id === undefined) return;
@@ -168,7 +174,9 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
           <Icon name="back" />
         </a>
         <div class="pane-title">
-          <h2 class={id === undefined ? "words" : undefined} title={id}>{id ?? "New schema"}</h2>
+          <h2 class={id === undefined ? "words" : undefined} title={id && visible(id)}>
+            {id === undefined ? "New schema" : <Name value={id} />}
+          </h2>
           <p class="pane-sub">
             {id === undefined
               ? "Rules for the documents of one name"
@@ -223,7 +231,6 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
           setFailure(null);
           setCheck(null);
         }}
-        onSave={save}
         onReady={async (ready) => {
           editor.current = ready;
           const { META_SCHEMA } = await import("../editor/meta_schema.ts");

@@ -7,6 +7,7 @@ import { useApp } from "../app/app.ts";
 import { href } from "../app/router.ts";
 import type { SchemaSummary } from "../app/schemas.ts";
 import { Icon } from "../components/icons.tsx";
+import { Name } from "../components/name.tsx";
 import { Empty, Problem, Skeleton } from "../components/states.tsx";
 import { counted } from "../format/numbers.ts";
 import { SchemaEditor } from "./schema_editor.tsx";
@@ -89,7 +90,9 @@ function SchemaRow({ schema, selected }: { schema: SchemaSummary; selected: bool
   return (
     <li>
       <a class="schema-link tall" href={href("schemas", { id })} aria-current={selected ? "true" : undefined}>
-        <span class="schema-name">{id}</span>
+        <span class="schema-name">
+          <Name value={id} />
+        </span>
         <span class="schema-facts">
           {hasTemplate ? "JSON Schema" : "any JSON"}
           {entities !== null && ` · ${counted(entities, "document")}`}
