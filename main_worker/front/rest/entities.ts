@@ -5,6 +5,7 @@ import { sliceDocuments } from "../../../shared/json/slicer.ts";
 import { ENTITIES_PER_PUT_MAX } from "../../../shared/limits.ts";
 import { type EntityKey, NameError, parseEntityKey, type SchemaId } from "../../../shared/names.ts";
 import { type EntityMeta, type Failure, failure, type Outcome } from "../../../shared/outcome.ts";
+import type { Clock } from "../../../shared/seams/clock.ts";
 import type { Conditions, WriteOptions } from "../entities.ts";
 import { mediaType, readBody } from "./bodies.ts";
 import {
@@ -29,32 +30,35 @@ function unexpected(outcome: Outcome): Error {
   return new Error(`the outcome ${outcome.kind} does not belong to this operation`);
 }
 
-/** An answer with the header fields that are about one version. */
-function aboutVersion(response: Response, meta: EntityMeta): Response {
+/**
+ * An answer with the header fields that are about one version. `Last-Modified` is never in the future (RFC 9110, section
+ * 8.8.2.1): the clock of the worker that wrote it may be ahead of this one.
+ */
+function aboutVersion(response: Response, meta: EntityMeta, clock: Clock): Response {
   const { headers } = response;
   headers.append("etag", quoteEtag(meta));
   headers.append("x-entity-version", String(meta.version));
-  headers.append("last-modified", httpDate(meta.writtenAtMs));
+  headers.append("last-modified", httpDate(Math.min(meta.writtenAtMs, clock.now())));
   return response;
 }
 
 /** The answer to a read. */
-export function answerRead(call: Call, outcome: Outcome, conditions: Conditions): Response {
+function answerRead(call: Call, outcome: Outcome, conditions: Conditions, clock: Clock): Response {
   if (outcome.kind === "failed") return failed(call, outcome);
   if (outcome.kind !== "found" && outcome.kind !== "not_modified") throw unexpected(outcome);
   if (conditions.ifMatch !== undefined && !ifMatchHolds(conditions.ifMatch, outcome.meta.etag)) {
     return failed(call, failure("version_mismatch", "The entity has another version", { current: outcome.meta }));
   }
   return outcome.kind === "found"
-    ? aboutVersion(reply(call, 200, outcome.document, "application/json"), outcome.meta)
-    : aboutVersion(reply(call, 304, null, undefined), outcome.meta);
+    ? aboutVersion(reply(call, 200, outcome.document, "application/json"), outcome.meta, clock)
+    : aboutVersion(reply(call, 304, null, undefined), outcome.meta, clock);
 }
 
 /** The answer to a write of one entity. `body`: what is said of its version. */
-function answerStored(call: Call, outcome: Outcome, body: (version: number) => string): Response {
+function answerStored(call: Call, outcome: Outcome, clock: Clock, body: (version: number) => string): Response {
   if (outcome.kind === "failed") return failed(call, outcome);
   if (outcome.kind !== "stored") throw unexpected(outcome);
-  return aboutVersion(reply(call, 200, body(outcome.meta.version), "application/json"), outcome.meta);
+  return aboutVersion(reply(call, 200, body(outcome.meta.version), "application/json"), outcome.meta, clock);
 }
 
 /** The answer to a write of many of which some may have failed. */
@@ -93,8 +97,8 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
     const conditions = readConditions(call.request.headers);
     const outcome = entities.get(schemaIdOfCall(call), key, conditions);
     return outcome instanceof Promise
-      ? outcome.then((settled) => answerRead(call, settled, conditions))
-      : answerRead(call, outcome, conditions);
+      ? outcome.then((settled) => answerRead(call, settled, conditions, clock))
+      : answerRead(call, outcome, conditions, clock);
   }
 
   function writeOptions(call: Call): WriteOptions {
@@ -111,7 +115,7 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
     const scanned = scanDocument(body);
     if (!scanned.ok) throw refuse(scanned.code, scanned.reason);
     const outcome = await entities.put(schemaId, key, body.subarray(scanned.start, scanned.end), options);
-    return answerStored(call, outcome, (version) => `{"status":"ok","version":${version}}`);
+    return answerStored(call, outcome, clock, (version) => `{"status":"ok","version":${version}}`);
   }
 
   async function putMany(call: Call, schemaId: SchemaId, body: Uint8Array, options: WriteOptions): Promise<Response> {
@@ -127,6 +131,7 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
       return answerStored(
         call,
         outcome,
+        clock,
         (version) => `{"status":"ok","versions":{${JSON.stringify(only[0])}:${version}}}`,
       );
     }
@@ -150,7 +155,7 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
     if (!scanned.ok) throw refuse(scanned.code, scanned.reason);
     const change = body.subarray(scanned.start, scanned.end);
     const outcome = await entities.patch(schemaIdOfCall(call), key, change, conditions);
-    return answerStored(call, outcome, (version) => `{"status":"ok","version":${version}}`);
+    return answerStored(call, outcome, clock, (version) => `{"status":"ok","version":${version}}`);
   }
 
   async function remove(call: Call): Promise<Response> {

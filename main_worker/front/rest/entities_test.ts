@@ -26,6 +26,16 @@ Deno.test("a document comes back byte for byte, with its version, its ETag and i
   assert.equal(get.headers.get("last-modified"), "Sat, 31 Jan 2026 12:00:00 GMT");
 });
 
+Deno.test("a document of a worker whose clock is ahead was not modified in the future", async () => {
+  const { send, entities } = await createHarness();
+  await send("PUT", "/entity/s?key=k", { body: "1" });
+  for (const [name, entity] of entities.stored) {
+    entities.stored.set(name, { ...entity, meta: { ...entity.meta, writtenAtMs: entity.meta.writtenAtMs + 90_000 } });
+  }
+  const get = await send("GET", "/entity/s?key=k");
+  assert.equal(get.headers.get("last-modified"), "Sat, 31 Jan 2026 12:00:00 GMT");
+});
+
 Deno.test("a PUT of many slices its body and answers all versions", async () => {
   const { send, entities } = await createHarness();
   const put = await send("PUT", "/entity/s", { body: `{"a": ${AWKWARD} ,"b" : [1.0] , "\\u0063": "x"}` });
