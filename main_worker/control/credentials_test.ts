@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { secretHash } from "../../shared/crypto/tokens.ts";
 import { API_KEYS_MAX } from "../../shared/limits.ts";
 import { type Shelf, StorageError } from "../../shared/storage/store.ts";
-import { countingRandom, ManualClock, memoryShelf } from "../front/rest/testing.ts";
+import { ManualClock } from "../../shared/seams/manual_clock.ts";
+import { countingRandom, memoryShelf } from "../front/rest/testing.ts";
 import type { ApiKey, Credentials, NewApiKey } from "./control.ts";
 import { API_KEYS_OBJECT, CredentialStore, parseApiKeys, serializeApiKeys } from "./credentials.ts";
 

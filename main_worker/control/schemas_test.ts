@@ -3,7 +3,8 @@ import { SCHEMA_BYTES_MAX, TEMPLATE_POLL_MS } from "../../shared/limits.ts";
 import { recordingLogger } from "../../shared/logging/logger.ts";
 import { parseSchemaId } from "../../shared/names.ts";
 import { StorageError } from "../../shared/storage/store.ts";
-import { ManualClock, memoryShelf } from "../front/rest/testing.ts";
+import { ManualClock } from "../../shared/seams/manual_clock.ts";
+import { memoryShelf } from "../front/rest/testing.ts";
 import type { Schemas } from "./control.ts";
 import { SchemaStore } from "./schemas.ts";
 
@@ -75,7 +76,7 @@ Deno.test("a store that fails changes nothing", async () => {
 Deno.test("a file that is dropped in, changed or removed is noticed within the poll", async () => {
   const { store, shelf, clock, published, summary, log } = await setup();
   const poll = async () => {
-    clock.advance(TEMPLATE_POLL_MS);
+    clock.pass(TEMPLATE_POLL_MS);
     await store.poll();
   };
   await shelf.put("dropped", bytes('{"type":"object"}'));
@@ -134,7 +135,7 @@ Deno.test("a shelf that cannot be read is said once, and what was known stays in
   const { list } = shelf;
   shelf.list = () => Promise.reject(new StorageError("unavailable", "gone"));
   for (let i = 0; i < 3; i++) {
-    clock.advance(TEMPLATE_POLL_MS);
+    clock.pass(TEMPLATE_POLL_MS);
     await store.poll().catch(() => {});
     while (clock.timers === 0) await new Promise((resolve) => setTimeout(resolve, 0));
   }
@@ -142,7 +143,7 @@ Deno.test("a shelf that cannot be read is said once, and what was known stays in
   assert.deepEqual(summary(), { a: "true" });
   shelf.list = list;
   await shelf.put("b", bytes("true"));
-  clock.advance(TEMPLATE_POLL_MS);
+  clock.pass(TEMPLATE_POLL_MS);
   await store.poll();
   assert.deepEqual(summary(), { a: "true", b: "true" });
   store.close();

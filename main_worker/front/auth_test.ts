@@ -5,7 +5,8 @@ import { VERIFIED_TOKENS_MAX } from "../../shared/limits.ts";
 import { parseSchemaId } from "../../shared/names.ts";
 import type { ApiKey, Credentials, Permission } from "../control/control.ts";
 import { allowsSchema, Authenticator, authorize, matchesPattern, permits, type Principal } from "./auth.ts";
-import { countingRandom, ManualClock } from "./rest/testing.ts";
+import { ManualClock } from "../../shared/seams/manual_clock.ts";
+import { countingRandom } from "./rest/testing.ts";
 
 const SESSION_KEY = new Uint8Array(32).fill(1);
 const random = countingRandom();
@@ -96,9 +97,9 @@ Deno.test("what was verified is remembered only as long as it is true", () => {
     assert.equal(code(ofAdmin), "admin_key");
     assert.equal(code("Bearer dk_two"), "api_key");
   }
-  clock.advance(3_000);
+  clock.pass(3_000);
   assert.equal(code(ofAdmin), "unauthorized");
-  clock.advance(2_000);
+  clock.pass(2_000);
   assert.equal(code("Bearer dk_two"), "unauthorized");
   assert.equal(code(ofKey), "unauthorized");
   assert.equal(code("Bearer dk_one"), "api_key");
@@ -111,14 +112,14 @@ Deno.test("the last use of a key is noted, sessions included, and forgotten with
   assert.equal(authenticator.lastUsedMs("k1"), undefined);
   code("Bearer dk_one");
   assert.equal(authenticator.lastUsedMs("k1"), 1_000_000);
-  clock.advance(500);
+  clock.pass(500);
   const token = session({ kind: "key", apiKeyId: "k1" }, 2_000_000, "admin-secret");
   code(`Bearer ${token}`);
   assert.equal(authenticator.lastUsedMs("k1"), 1_000_500);
   replace({ clientTtlMs: 5 });
   code("Bearer admin-secret");
   assert.equal(authenticator.lastUsedMs("k1"), 1_000_500);
-  clock.advance(500);
+  clock.pass(500);
   code("Bearer dk_one");
   assert.equal(authenticator.lastUsedMs("k1"), 1_001_000);
   replace({ apiKeys: [] });

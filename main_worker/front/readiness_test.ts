@@ -2,7 +2,7 @@ import assert from "assert";
 import { StorageError } from "../../shared/storage/store.ts";
 import type { Control, Snapshot } from "../control/control.ts";
 import { readiness } from "./readiness.ts";
-import { ManualClock } from "./rest/testing.ts";
+import { ManualClock } from "../../shared/seams/manual_clock.ts";
 
 type Owners = Snapshot["routes"]["owners"];
 const OWNED: Owners[number] = { session: "s", epoch: 1 };
@@ -42,13 +42,13 @@ Deno.test("a storage that fails or hangs is not ready, and is not probed for eac
     assert(answer.kind === "failed" && answer.code === "storage_unavailable");
   }
   assert.equal(failing.state.probes, 1);
-  failing.clock.advance(1_500);
+  failing.clock.pass(1_500);
   await failing.ready();
   assert.equal(failing.state.probes, 2);
 
   const hanging = world([OWNED], () => new Promise(() => {}));
   const asked = [hanging.ready(), hanging.ready()];
-  hanging.clock.advance(5_000);
+  hanging.clock.pass(5_000);
   for (const answer of await Promise.all(asked)) assert(answer.kind === "failed");
   assert.equal(hanging.state.probes, 1);
   assert.equal(hanging.clock.timers, 0);

@@ -61,22 +61,47 @@ export class ManualClock implements Clock {
     this.#wallMs += ms;
   }
 
+  /** Lets `ms` pass at one go: what waits for a promise of a timer runs when the test waits itself. */
+  pass(ms: number): void {
+    const until = this.#monotonicMs + ms;
+    while (this.#fireNext(until));
+    this.freeze(Math.max(0, until - this.#monotonicMs));
+  }
+
   /** Lets `ms` pass; after each timer, everything that waits for promises alone runs. */
   async advance(ms: number): Promise<void> {
     const until = this.#monotonicMs + ms;
     await settled();
-    for (;;) {
-      const [next] = [...this.#timers].filter(([, { dueMs }]) => dueMs <= until).sort(([a, x], [b, y]) =>
-        x.dueMs - y.dueMs || a - b
-      );
-      if (next === undefined) break;
-      this.#timers.delete(next[0]);
-      this.freeze(Math.max(0, next[1].dueMs - this.#monotonicMs));
-      next[1].fn();
-      await settled();
-    }
+    while (this.#fireNext(until)) await settled();
     this.freeze(Math.max(0, until - this.#monotonicMs));
     await settled();
+  }
+
+  /** Lets time pass from timer to timer until the promise is settled. @throws {Error} when no timer is left before. */
+  async runUntil<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const done = () => {
+      isSettled = true;
+    };
+    promise.then(done, done);
+    for (;;) {
+      await settled();
+      if (isSettled) return await promise;
+      if (!this.#fireNext(Infinity)) throw new Error("nothing is left that could settle it");
+    }
+  }
+
+  /** Goes on to the earliest timer that is due until then, and fires it; `false` when there is none. */
+  #fireNext(untilMs: number): boolean {
+    const [next] = [...this.#timers].filter(([, { dueMs }]) => dueMs <= untilMs).sort(([a, x], [b, y]) =>
+      x.dueMs - y.dueMs || a - b
+    );
+    if (next === undefined) return false;
+    const [id, { dueMs, fn }] = next;
+    this.#timers.delete(id);
+    this.freeze(Math.max(0, dueMs - this.#monotonicMs));
+    fn();
+    return true;
   }
 }
 

@@ -5,7 +5,8 @@ import { recordingLogger } from "../../../shared/logging/logger.ts";
 import { failure } from "../../../shared/outcome.ts";
 import type { ClientOperation, ClientRequest, ClientResponse } from "../../../shared/wire/client_messages.ts";
 import { Authenticator } from "../auth.ts";
-import { ADMIN_KEY, countingRandom, FakeControl, FakeEntities, ManualClock, schemaId } from "../rest/testing.ts";
+import { ManualClock } from "../../../shared/seams/manual_clock.ts";
+import { ADMIN_KEY, countingRandom, FakeControl, FakeEntities, schemaId } from "../rest/testing.ts";
 import { createProcess } from "./process.ts";
 
 const OPERATIONS: readonly ClientOperation[] = [

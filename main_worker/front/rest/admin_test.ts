@@ -44,7 +44,7 @@ Deno.test("the statistics hold requests, workers, the owners of partitions and w
   });
   control.workerViews = [WORKER];
   await send("PUT", "/entity/s?key=k", { body: "1" });
-  clock.advance(6_000);
+  clock.pass(6_000);
   const stats = await (await send("GET", "/admin/stats")).json();
   assert.deepEqual(stats.partitions, {
     count: 4,
@@ -145,7 +145,7 @@ Deno.test("a restore whose body stalls fails, and says so", async () => {
   assert.match(new TextDecoder().decode((await reader.read()).value), /"running"/);
   const next = reader.read();
   while (clock.timers === 0) await new Promise((resolve) => setTimeout(resolve, 0));
-  clock.advance(30_000);
+  clock.pass(30_000);
   const line = JSON.parse(new TextDecoder().decode((await next).value));
   assert.deepEqual([line.status, line.code, line.entities], ["failed", "bad_request", 1]);
   assert.equal((await reader.read()).done, true);

@@ -23,12 +23,12 @@ Deno.test("a key is shown once, works at once, is listed without its secret, and
   });
   const list = async () => (await (await send("GET", "/api/keys")).json())[0];
   assert.deepEqual(await list(), { id, ...rest, last_used_at: null });
-  clock.advance(5_000);
+  clock.pass(5_000);
   assert.equal((await send("PUT", "/entity/users?key=a", { key: secret, body: "1" })).status, 200);
   assert.equal((await list()).last_used_at, "2026-01-31T12:00:05.000Z");
   const { token } = await (await send("POST", "/api/login", { key: null, body: JSON.stringify({ key: secret }) }))
     .json();
-  clock.advance(5_000);
+  clock.pass(5_000);
   assert.equal((await send("GET", "/api/me", { key: token })).status, 200);
   assert.equal((await list()).last_used_at, "2026-01-31T12:00:10.000Z");
   assert.equal((await send("DELETE", `/api/keys/${id}`)).status, 200);
@@ -56,9 +56,9 @@ Deno.test("a key ends by its time", async () => {
     body: JSON.stringify({ key: secret }),
   })).json();
   assert.equal(expires_at, "2026-01-31T12:01:30.000Z");
-  clock.advance(89_999);
+  clock.pass(89_999);
   for (const key of [secret, token]) assert.equal((await send("GET", "/api/me", { key })).status, 200);
-  clock.advance(1);
+  clock.pass(1);
   for (const key of [secret, token]) assert.equal((await send("GET", "/api/me", { key })).status, 401);
 });
 

@@ -2,7 +2,7 @@ import assert from "assert";
 import { JSON_ANSWER_BYTES_MAX, LARGE_ANSWER_STALLED_MS } from "../../../shared/limits.ts";
 import { LargeAnswers } from "./large_answers.ts";
 import { JsonParts } from "./reply.ts";
-import { ManualClock } from "./testing.ts";
+import { ManualClock } from "../../../shared/seams/manual_clock.ts";
 
 const CALL = { requestId: "r", isHead: false };
 const LARGE = JSON_ANSWER_BYTES_MAX + 10;
@@ -48,7 +48,7 @@ Deno.test("a client that takes nothing of a large answer is cut off, one that is
   const slow = answers.answer(CALL, json(LARGE)).body!.getReader();
   const stalled = answers.answer(CALL, json(LARGE)).body!.getReader();
   await stalled.read();
-  for (let read = await slow.read(); !read.done; read = await slow.read()) clock.advance(LARGE_ANSWER_STALLED_MS / 2);
+  for (let read = await slow.read(); !read.done; read = await slow.read()) clock.pass(LARGE_ANSWER_STALLED_MS / 2);
   await assert.rejects(stalled.read(), /takes nothing/);
   assert.deepEqual([answers.bytes, clock.timers], [0, 0]);
 });

@@ -12,7 +12,7 @@ async function check(harness: Harness, body: string, path = "/admin/schemas/s/ch
   answer.finally(() => done = true).catch(() => {});
   while (!done) {
     await new Promise((resolve) => setTimeout(resolve, 0));
-    harness.clock.advance(0);
+    harness.clock.pass(0);
   }
   return await answer;
 }

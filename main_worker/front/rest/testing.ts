@@ -16,7 +16,8 @@ import {
 } from "../../../shared/names.ts";
 import { type EntityMeta, type Failure, failure, type Outcome, type Violation } from "../../../shared/outcome.ts";
 import { compileSchema } from "../../../shared/schema/validator.ts";
-import type { Clock, Timer } from "../../../shared/seams/clock.ts";
+import type { Clock } from "../../../shared/seams/clock.ts";
+import { ManualClock } from "../../../shared/seams/manual_clock.ts";
 import { type Random, randomHex } from "../../../shared/seams/random.ts";
 import type { Shelf } from "../../../shared/storage/store.ts";
 import type { Changed, Control, NewApiKey, Permission, Snapshot, Template, WorkerView } from "../../control/control.ts";
@@ -41,54 +42,6 @@ import { describeRoutes } from "./openapi.ts";
 import { RequestStatistics } from "./statistics.ts";
 import type { ServerStats } from "./stats.ts";
 import { DescriptionCheck } from "./testing_description.ts";
-
-/** A clock that stands still until it is moved. Its timers run in the order of their times. */
-export class ManualClock implements Clock {
-  #nowMs: number;
-  #timers = new Map<number, { readonly atMs: number; readonly fn: () => void }>();
-  #lastId = 0;
-
-  constructor(nowMs = Date.UTC(2026, 0, 31, 12)) {
-    this.#nowMs = nowMs;
-  }
-
-  now(): number {
-    return this.#nowMs;
-  }
-
-  monotonic(): number {
-    return this.#nowMs;
-  }
-
-  setTimer(fn: () => void, ms: number): Timer {
-    this.#timers.set(++this.#lastId, { atMs: this.#nowMs + ms, fn });
-    return this.#lastId;
-  }
-
-  clearTimer(timer: Timer): void {
-    this.#timers.delete(timer as number);
-  }
-
-  /** Timers that are set. */
-  get timers(): number {
-    return this.#timers.size;
-  }
-
-  /** Moves time on, running what is due on the way. */
-  advance(ms: number): void {
-    const untilMs = this.#nowMs + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, { atMs }]) => atMs <= untilMs).sort(([, a], [, b]) => a.atMs - b.atMs);
-      const [next] = due;
-      if (next === undefined) break;
-      const [id, { atMs, fn }] = next;
-      this.#timers.delete(id);
-      this.#nowMs = Math.max(this.#nowMs, atMs);
-      fn();
-    }
-    this.#nowMs = untilMs;
-  }
-}
 
 /** Bytes that count up: different at each call, the same in each run. */
 export function countingRandom(): Random {
@@ -557,7 +510,7 @@ export async function createHarness(
   options: { readonly adminKey?: string | null; readonly bodyBytesMax?: number } = {},
 ): Promise<Harness> {
   const { adminKey = ADMIN_KEY, bodyBytesMax = 1 << 20 } = options;
-  const clock = new ManualClock();
+  const clock = new ManualClock(Date.UTC(2026, 0, 31, 12));
   const random = countingRandom();
   const entities = new FakeEntities(clock);
   const control = await FakeControl.open(clock, random, adminKey ?? undefined);

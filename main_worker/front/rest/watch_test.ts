@@ -36,7 +36,7 @@ async function open(harness: Harness, path = "/watch/s", key?: string, headers =
 /** Nothing of a watch may be left behind. */
 function assertClosed({ entities, statistics, control, clock }: Harness): void {
   // The timer of bodies, of the writes before, goes by itself.
-  clock.advance(30_000);
+  clock.pass(30_000);
   assert.deepEqual(
     [entities.watches.size, statistics.watchers, control.listeners, clock.timers],
     [0, 0, 0, 0],
@@ -85,13 +85,13 @@ Deno.test("a comment comes after 15 s of silence, but none to a client that read
   const harness = await createHarness();
   const reader = await open(harness);
   const comment = reader.next();
-  harness.clock.advance(14_999);
-  harness.clock.advance(1);
+  harness.clock.pass(14_999);
+  harness.clock.pass(1);
   assert.equal(await comment, ": still here\n\n");
   const another = reader.next();
-  harness.clock.advance(15_000);
+  harness.clock.pass(15_000);
   assert.equal(await another, ": still here\n\n");
-  harness.clock.advance(59_999);
+  harness.clock.pass(59_999);
   assert.equal(await reader.next(), ": still here\n\n");
   const late = reader.next();
   await harness.send("PUT", "/entity/s?key=a", { body: "1" });
@@ -103,14 +103,14 @@ Deno.test("a comment comes after 15 s of silence, but none to a client that read
 Deno.test("a comment comes 15 s after the last event, not after the last comment", async () => {
   const harness = await createHarness();
   const reader = await open(harness);
-  harness.clock.advance(14_000);
+  harness.clock.pass(14_000);
   const put = reader.next();
   await harness.send("PUT", "/entity/s?key=a", { body: "1" });
   assert.match((await put)!, /^event: put/);
   const comment = reader.next();
-  harness.clock.advance(14_999);
+  harness.clock.pass(14_999);
   assert.equal(await Promise.race([comment, Promise.resolve("nothing")]), "nothing");
-  harness.clock.advance(1);
+  harness.clock.pass(1);
   assert.equal(await comment, ": still here\n\n");
   await reader.cancel();
   assertClosed(harness);
@@ -121,12 +121,12 @@ Deno.test("a client that takes nothing for 60 s is cut off, however long it was 
   const reader = await open(harness);
   for (let i = 0; i < 10; i++) {
     const comment = reader.next();
-    harness.clock.advance(15_000);
+    harness.clock.pass(15_000);
     assert.equal(await comment, ": still here\n\n");
   }
-  harness.clock.advance(60_000);
+  harness.clock.pass(60_000);
   assert.equal(harness.entities.watches.size, 1);
-  harness.clock.advance(15_000);
+  harness.clock.pass(15_000);
   assertClosed(harness);
   await assert.rejects(reader.next(), /takes nothing/);
 });
@@ -165,15 +165,15 @@ Deno.test("a watch ends when its session does, however long that takes", async (
   const harness = await createHarness();
   const { send, clock } = harness;
   const token = (await (await send("POST", "/api/login", { key: null, body: '{"key":"the-admin-key"}' })).json()).token;
-  clock.advance(60_000);
+  clock.pass(60_000);
   const reader = await open(harness, "/watch/s", token);
   for (let ms = 60_000; ms < 24 * 3_600_000 - 15_000; ms += 15_000) {
-    clock.advance(15_000);
+    clock.pass(15_000);
     assert.equal(await reader.next(), ": still here\n\n");
   }
-  clock.advance(14_999);
+  clock.pass(14_999);
   assert.equal(harness.entities.watches.size, 1);
-  clock.advance(1);
+  clock.pass(1);
   assert.equal(await reader.next(), undefined);
   assertClosed(harness);
 });

@@ -4,6 +4,7 @@
  */
 import assert from "assert";
 import fc from "fast-check";
+import { ManualClock } from "../../seams/manual_clock.ts";
 import { S3_DOUBT_MS } from "../../limits.ts";
 import type { Clock } from "../../seams/clock.ts";
 import { systemRandom } from "../../seams/random.ts";
@@ -11,7 +12,7 @@ import { type CommitOutcome, StorageError } from "../store.ts";
 import { ALL_CONDITIONS, type Conditions } from "./conditions.ts";
 import { BucketEntities } from "./entities.ts";
 import { envelopeKey } from "./layout.ts";
-import { ManualClock, MemoryClient } from "./memory_client.ts";
+import { MemoryClient } from "./memory_client.ts";
 import type { Condition, ETag, PutAnswer } from "./object_client.ts";
 import { ObjectError, type ObjectErrorKind } from "./object_error.ts";
 import { Requests } from "./requests.ts";

@@ -1,10 +1,11 @@
 import assert from "assert";
+import { ManualClock } from "../../seams/manual_clock.ts";
 import { systemRandom } from "../../seams/random.ts";
 import { StorageError } from "../store.ts";
 import { ALL_CONDITIONS, type Conditions } from "./conditions.ts";
 import { LEASE_KEY } from "./layout.ts";
 import { type Lease, takeLease } from "./lease.ts";
-import { ManualClock, MemoryClient } from "./memory_client.ts";
+import { MemoryClient } from "./memory_client.ts";
 import { ObjectError } from "./object_error.ts";
 import { Requests } from "./requests.ts";
 
@@ -71,7 +72,7 @@ Deno.test("a holder that died is followed after one lease by the watcher's own c
   await dead.taken("a");
   const next = new Process(client);
   // Nobody's wall clock matters.
-  next.clock.wallOffset = -3_600_000;
+  next.clock.jump(-3_600_000);
   let outcome: Awaited<ReturnType<Process["take"]>> | undefined;
   const taking = next.take("b").then((result) => outcome = result);
   await next.clock.advance(LEASE_MS - 10);
@@ -97,7 +98,7 @@ Deno.test("a paused holder finds itself fenced before any timer of its own fires
   const lease = await first.taken("a");
   let told = false;
   lease.lost.addEventListener("abort", () => told = true);
-  first.clock.pause(LEASE_MS);
+  first.clock.freeze(LEASE_MS);
   assert.throws(() => lease.assertHeld(), StorageError);
   assert.equal(lease.lost.aborted, true);
   assert.equal(told, true);
@@ -109,7 +110,7 @@ Deno.test("a paused holder finds itself fenced before any timer of its own fires
 Deno.test("a machine that was suspended, whose monotonic clock stood still, is fenced by its wall clock", async () => {
   const first = new Process(new MemoryClient());
   const lease = await first.taken("a");
-  first.clock.wallOffset = LEASE_MS;
+  first.clock.jump(LEASE_MS);
   assert.equal(lease.lost.aborted, true);
   await lease.release();
 });

@@ -1,9 +1,10 @@
 import assert from "assert";
+import { ManualClock } from "../../seams/manual_clock.ts";
 import { S3_META_PARALLEL_MAX, S3_META_WAITING_MAX } from "../../limits.ts";
 import type { Partition } from "../../names.ts";
 import { systemRandom } from "../../seams/random.ts";
 import { metaKey } from "./layout.ts";
-import { ManualClock, MemoryClient } from "./memory_client.ts";
+import { MemoryClient } from "./memory_client.ts";
 import { metaOfEnvelope, MetaWriter } from "./meta.ts";
 import { Requests } from "./requests.ts";
 import { envelopeOf, named } from "./testing.ts";

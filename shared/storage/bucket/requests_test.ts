@@ -1,8 +1,8 @@
 import assert from "assert";
+import { ManualClock, settled } from "../../seams/manual_clock.ts";
 import { S3_ATTEMPT_MS, S3_ATTEMPTS_MAX, S3_OPERATION_MS, S3_PARALLEL_MAX } from "../../limits.ts";
 import { systemRandom } from "../../seams/random.ts";
 import { StorageError } from "../store.ts";
-import { ManualClock } from "./memory_client.ts";
 import { ObjectError, type ObjectErrorKind } from "./object_error.ts";
 import { RequestFailure, type RequestOptions, Requests, storageError } from "./requests.ts";
 
@@ -121,7 +121,7 @@ Deno.test("an operation that is called off ends at once", async () => {
   const controller = new AbortController();
   const { clock, run } = setUp(["hang"], { signal: controller.signal });
   const result = run().catch((error) => error);
-  await clock.settle();
+  await settled();
   controller.abort();
   const failure = await result;
   assert.ok(failure instanceof RequestFailure && failure.doubts > 0);

@@ -1,8 +1,9 @@
 import assert from "assert";
+import { ManualClock } from "../../seams/manual_clock.ts";
 import { systemRandom } from "../../seams/random.ts";
 import { StorageError } from "../store.ts";
 import { ALL_CONDITIONS } from "./conditions.ts";
-import { ManualClock, MemoryClient } from "./memory_client.ts";
+import { MemoryClient } from "./memory_client.ts";
 import { ObjectError } from "./object_error.ts";
 import { Requests } from "./requests.ts";
 import { BucketShelf } from "./shelf.ts";

@@ -1,8 +1,9 @@
 import assert from "assert";
+import { ManualClock } from "../../seams/manual_clock.ts";
 import { S3Emulator } from "../../../tests/s3/emulator.ts";
 import { systemRandom } from "../../seams/random.ts";
 import { StorageError } from "../store.ts";
-import { ManualClock, MemoryClient } from "./memory_client.ts";
+import { MemoryClient } from "./memory_client.ts";
 import { ObjectError } from "./object_error.ts";
 import { openBucketStore } from "./store.ts";
 import { envelopeOf, everyPartition, named, openStore, optionsFor, PARTITIONS } from "./testing.ts";
@@ -101,7 +102,7 @@ Deno.test("a main worker that was paused past its lease changes nothing on the s
   const held = await paused.runUntil(first.lockMain("first"));
   assert.ok(held.kind === "locked");
   await paused.runUntil(first.auth.put("keys.json", new Uint8Array([1])));
-  paused.pause(60_000);
+  paused.freeze(60_000);
   const taken = await next.runUntil(second.lockMain("second"));
   assert.ok(taken.kind === "locked");
   await next.runUntil(second.auth.put("keys.json", new Uint8Array([2])));
