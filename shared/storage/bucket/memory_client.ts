@@ -1,4 +1,4 @@
-/** For tests: an {@linkcode ObjectClient} in memory, and a clock that moves only when it is told to. */
+/** For tests: an {@linkcode ObjectClient} in memory. */
 import type {
   Condition,
   ETag,
