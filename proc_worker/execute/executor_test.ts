@@ -5,7 +5,7 @@ import type { Validator } from "../../shared/schema/validator.ts";
 import { settled } from "../../shared/seams/manual_clock.ts";
 import { StorageError } from "../../shared/storage/store.ts";
 import type { OperationResult } from "../../shared/wire/messages.ts";
-import { bytes, executing, keyring, nameOf, P0, text } from "./testing.ts";
+import { bytes, executing, executingOn, keyring, MemoryEntities, nameOf, P0, text } from "./testing.ts";
 
 function summary(result: OperationResult): string {
   switch (result.kind) {
@@ -426,4 +426,19 @@ Deno.test("executor: documents that are costly to judge give way to others, and 
     assert.equal(e.clock.monotonic() - startedMs, 9 * JUDGING_MS);
   }
   assert.equal(done, 18);
+});
+
+Deno.test("executor: without locks, what another owner wrote meanwhile is read, not what was cached before", async () => {
+  const entities = new MemoryEntities();
+  entities.exclusive = false;
+  const [first, second] = [await executingOn(entities), await executingOn(entities)];
+  await first.put("changed", "1");
+  await first.put("deleted", "1");
+  // A new main worker hears of the second worker first and gives it everything; then the first one is back.
+  assert.equal(summary(await second.put("changed", "2", { opId: "e".repeat(32) })), "stored v2");
+  assert.equal(summary(await second.run(second.op("delete", "deleted"))), "deleted true");
+  first.ownership.assign(5, [{ partition: P0, epoch: 5 }]);
+  await first.clock.advance(0);
+  const answers = await first.batch([first.op("get", "changed"), first.op("get", "deleted")], { epoch: 5 });
+  assert.deepEqual(answers.map(summary), ["found 2 v2", "not_found"]);
 });

@@ -31,6 +31,7 @@ const NO_STATS = {
 /** Entities in memory, with tokens as a bucket has them. */
 export class MemoryEntities implements Entities {
   blindCreate = false;
+  exclusive = true;
   readonly stored = new Map<EntityName, { envelope: Uint8Array; token: string }>();
   reads = 0;
   commits: EntityWrite[] = [];

@@ -24,7 +24,7 @@ interface Owned {
 export interface OwnershipEvents {
   /** Something changed that the main worker should know. */
   changed(): void;
-  /** A partition was given up: forget what is cached of it. */
+  /** A partition was given up, or may have been another's for a while: forget what is cached of it. */
   dropped(partition: Partition): void;
 }
 
@@ -171,6 +171,8 @@ export class Ownership {
   #renew(partition: Partition, owned: Owned, epoch: Epoch): void {
     owned.state = "renewing";
     this.#whenIdle(owned, () => {
+      // The main worker was restarted, or missed this worker for a while: without a lock it may have let another one write.
+      if (!this.#entities.exclusive) this.#events.dropped(partition);
       owned.epoch = this.#wanted.get(partition) ?? epoch;
       owned.state = "serving";
       this.#step(partition);

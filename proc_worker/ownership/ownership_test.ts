@@ -75,6 +75,19 @@ Deno.test("ownership: a new epoch is served when the operations of the one befor
   await clock.advance(0);
   assert.deepEqual(serving(ownership), ["0@8"]);
   assert.deepEqual([state.taken, state.released], [[0], []], "the lock was kept");
+  assert.deepEqual(state.dropped, [], "and with it what is cached");
+});
+
+Deno.test("ownership: without locks a new epoch begins with nothing cached, once the operations before it have ended", async () => {
+  const { clock, entities, ownership, assign, state } = start();
+  entities.exclusive = false;
+  await assign(5, { 0: 5, 1: 5 });
+  assert(ownership.enter(p(0), 5));
+  await assign(8, { 0: 8, 1: 5 });
+  assert.deepEqual(state.dropped, [], "one of them may still fill the cache");
+  ownership.leave(p(0));
+  await clock.advance(0);
+  assert.deepEqual([state.dropped, serving(ownership)], [[0], ["0@8", "1@5"]]);
 });
 
 Deno.test("ownership: a partition is released when its operations have ended; assigned again, it is taken again", async () => {

@@ -12,8 +12,8 @@ export interface StoreUnderTest {
 
 /** What an engine can do that another can't. */
 export interface EngineTraits {
-  /** A partition that is taken can't be taken by somebody else. */
-  readonly partitionsExclude: boolean;
+  /** What `Entities.exclusive` says: a partition that is taken can't be taken by somebody else. */
+  readonly exclusive: boolean;
   /** `commit` compares tokens. */
   readonly conditional: boolean;
   /** What `Entities.blindCreate` says. */
@@ -326,7 +326,11 @@ export function testConformance(
     }
   });
 
-  if (traits.partitionsExclude) {
+  test("whether a taken partition excludes others is said", async (open) => {
+    assert.equal((await takeAll(await open())).entities.exclusive, traits.exclusive);
+  });
+
+  if (traits.exclusive) {
     test("a partition that is taken is held, and the answer says by whom", async (open) => {
       const owner = await takeAll(await open(), "the owner");
       const entities = await (await open()).openEntities("the other");

@@ -150,6 +150,11 @@ export interface Entities {
    * a read costs as much as a write does, and a creation is refused where something is there.
    */
   readonly blindCreate: boolean;
+  /**
+   * Whether nobody else can take a partition until it is released (a lock). Otherwise whoever learns that it owns a partition
+   * anew cannot know that it owned it all the time.
+   */
+  readonly exclusive: boolean;
   /** Takes a partition for this process alone, with everything that was acknowledged in it by earlier owners. */
   take(partition: Partition): Promise<TakeOutcome>;
   /** Makes the partition clean for its next owner and gives it up. The caller has let its writes finish. */

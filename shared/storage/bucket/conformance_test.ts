@@ -10,7 +10,7 @@ const SERVICES: Readonly<Record<string, EmulatorOptions>> = {
 };
 
 for (const [service, options] of Object.entries(SERVICES)) {
-  const traits = { partitionsExclude: false, conditional: true, blindCreate: options.create !== "ignored" };
+  const traits = { exclusive: false, conditional: true, blindCreate: options.create !== "ignored" };
   testConformance(`bucket, ${service}`, traits, async (partitions) => {
     const emulator = await S3Emulator.start(options);
     return {

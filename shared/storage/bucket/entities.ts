@@ -8,6 +8,10 @@
  * absent, `If-Match` for one that was read. Of two writes decided on the same state one is refused (`conflict`), and
  * its writer reads again and decides again. No acknowledged write is overwritten unseen.
  *
+ * **An owner that comes back.** Between two epochs of one owner another one may have written: a new main worker gives all
+ * partitions to the worker that joins it first. So `exclusive` is false, and what was cached under the earlier epoch is
+ * forgotten.
+ *
  * **A paused owner.** A worker that was stopped (SIGSTOP, a frozen machine) and wakes up may believe for a moment that it
  * still owns what has been given to another one. `mayWrite` is asked right before each request that changes something,
  * also before each repetition and after each wait for a turn; it answers from this process's own monotonic clock, so the
@@ -94,6 +98,7 @@ function unknown(error: unknown): StorageError {
 /** {@linkcode Entities} in a bucket. */
 export class BucketEntities implements Entities {
   readonly blindCreate: boolean;
+  readonly exclusive = false;
   readonly #parts: BucketParts;
   readonly #taken = new Set<Partition>();
   /** Names to which a request may still be under way that could undo a later change of this kind, and until when. */

@@ -66,6 +66,7 @@ const COMMITTED: CommitOutcome = { kind: "committed", token: undefined };
 export class DirectoryEntities implements Entities {
   /** A read costs next to nothing here, and a commit compares nothing: the partition's lock keeps others out. */
   readonly blindCreate = false;
+  readonly exclusive = true;
   readonly #parts: EntitiesParts;
   readonly #bounds: DirectoryBounds;
   readonly #log: WriterLog;
