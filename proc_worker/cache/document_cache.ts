@@ -44,6 +44,8 @@ export class DocumentCache {
   readonly #versions: LRUCache<EntityName, Remembered> | undefined;
   /** Times that each partition was given up: versions of before count no more. */
   readonly #givenUp = new Map<Partition, number>();
+  /** Partitions that were given up, and whose documents go in one pass over all, before anything is looked at again. */
+  readonly #toForget = new Set<Partition>();
   #hits = 0;
   #misses = 0;
   #evictions = 0;
@@ -65,6 +67,7 @@ export class DocumentCache {
   }
 
   get(name: EntityName): CachedEntity | undefined {
+    this.#forget();
     const entity = this.#entries?.get(name);
     if (entity === undefined) this.#misses += 1;
     else this.#hits += 1;
@@ -80,6 +83,7 @@ export class DocumentCache {
   }
 
   set(name: EntityName, entity: CachedEntity): void {
+    this.#forget();
     const { partition, meta, opId, token } = entity;
     this.#versions?.set(name, { partition, ownership: this.#ownership(partition), meta, opId, token });
     this.#entries?.set(name, entity);
@@ -96,10 +100,17 @@ export class DocumentCache {
 
   /** Forgets everything of a partition that is given up. */
   dropPartition(partition: Partition): void {
-    for (const [name, entity] of this.#entries?.entries() ?? []) {
-      if (entity.partition === partition) this.#entries!.delete(name);
-    }
+    this.#toForget.add(partition);
     this.#givenUp.set(partition, this.#ownership(partition) + 1);
+  }
+
+  /** A worker gives up many partitions at once, and a pass over a large cache takes a while: one for all of them. */
+  #forget(): void {
+    if (this.#toForget.size === 0) return;
+    for (const [name, { partition }] of this.#entries?.entries() ?? []) {
+      if (this.#toForget.has(partition)) this.#entries!.delete(name);
+    }
+    this.#toForget.clear();
   }
 
   clear(): void {
@@ -108,6 +119,7 @@ export class DocumentCache {
   }
 
   figures(): CacheFigures {
+    this.#forget();
     return {
       entries: this.#entries?.size ?? 0,
       bytes: this.#entries?.calculatedSize ?? 0,

@@ -38,11 +38,28 @@ Deno.test("document cache: a partition that was given up has left nothing, also 
   const cache = new DocumentCache({ entriesMax: 2, bytesMax: 10_000, ttlMs: 0 }, () => 0);
   for (let n = 1; n <= 4; n++) cache.set(name(`s_${n}`), entity(n, n % 2));
   cache.dropPartition(1 as Partition);
+  assert.equal(cache.figures().entries, 1);
   assert.deepEqual([1, 2, 3, 4].map((n) => cache.version(name(`s_${n}`))?.meta.version), [undefined, 2, undefined, 4]);
   assert.equal(cache.get(name("s_3")), undefined);
   cache.set(name("s_1"), entity(7, 1));
   assert.equal(cache.version(name("s_1"))?.meta.version, 7);
   assert.equal(cache.version(name("s_3")), undefined);
+});
+
+Deno.test("document cache: what is cached right after partitions were given up stays, and nothing of before does", () => {
+  const cache = new DocumentCache({ entriesMax: 8, bytesMax: 10_000, ttlMs: 0 }, () => 0);
+  for (let n = 1; n <= 4; n++) cache.set(name(`s_${n}`), entity(n, n % 2));
+  for (const partition of [0, 1]) cache.dropPartition(partition as Partition);
+  cache.set(name("s_1"), entity(7, 1));
+  assert.deepEqual([1, 2, 3, 4].map((n) => cache.get(name(`s_${n}`))?.meta.version), [
+    7,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  const { entries, bytes } = cache.figures();
+  cache.dropPartition(1 as Partition);
+  assert.deepEqual([entries, bytes > 0, cache.figures().entries, cache.figures().bytes], [1, true, 0, 0]);
 });
 
 Deno.test("document cache: versions are bounded by age like documents, and off with them", async () => {
