@@ -51,7 +51,8 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
       asked: config.partitionsAsked,
     },
   });
-  const lock = await takeStore(store);
+  const coherence = CoherenceTable.allocate();
+  const lock = await takeStore(store, coherence);
   // What can be wrong with the configuration is found before the store remembers anything of it.
   const codec = createCodec();
   const grpcTls = config.grpcTls &&
@@ -80,7 +81,6 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     probe: probeWorkerOverGrpc({ ...wire, serverName }),
   });
   const threads = frontThreads(config.restThreads, navigator.hardwareConcurrency);
-  const coherence = CoherenceTable.allocate();
   const front = createFront({
     control,
     connect: connectWorkerOverGrpc({ ...wire, serverName }),
@@ -213,10 +213,11 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
   };
 }
 
-/** The right to be this store's one main worker. */
-async function takeStore(store: Store): Promise<MainLock> {
+/** The right to be this store's one main worker; what is cached is current only while it has it. */
+async function takeStore(store: Store, coherence: SharedArrayBuffer): Promise<MainLock> {
   const holder = `process ${Deno.pid} on ${Deno.hostname()}, started ${new Date(clock.now()).toISOString()}`;
-  const outcome = await store.lockMain(holder);
+  const table = new CoherenceTable(coherence, clock);
+  const outcome = await store.lockMain(holder, (untilMs) => table.holdsUntil(untilMs));
   if (outcome.kind === "locked") return outcome.lock;
   await store.close();
   throw new StartError(`another main worker has this store: ${outcome.by}`);

@@ -53,7 +53,7 @@ const TURN_MS_MAX = 100;
 
 export function createFront(parts: FrontParts): Front {
   const { control, clock, random, log } = parts;
-  const coherence = new CoherenceTable(parts.coherence);
+  const coherence = new CoherenceTable(parts.coherence, clock);
   const dispatcher = new Dispatcher({
     clock,
     random,

@@ -58,8 +58,15 @@ export interface Store {
   readonly auth: Shelf;
   /** Whether only owners can list (`owners`, a directory) or the store itself can (`store`, a bucket; see {@linkcode Store.list}). */
   readonly listing: "owners" | "store";
-  /** Takes the main worker's lock. `holder` is a line for people: host, process id, start time. @throws {StorageError} */
-  lockMain(holder: string): Promise<{ kind: "locked"; lock: MainLock } | { kind: "held"; by: string }>;
+  /**
+   * Takes the main worker's lock. `holder` is a line for people: host, process id, start time. `holds` is told until when the
+   * lock certainly holds, by the wall clock in milliseconds: first before this resolves, and after each renewal. It is never
+   * called where the lock holds until it is released. @throws {StorageError}
+   */
+  lockMain(
+    holder: string,
+    holds?: (untilMs: number) => void,
+  ): Promise<{ kind: "locked"; lock: MainLock } | { kind: "held"; by: string }>;
   /**
    * Whether the main worker's lock is free as this process sees it, where locks are the file system's own. While a main
    * worker serves, that means that the file system keeps each machine's locks to itself, or that this is a copy of the

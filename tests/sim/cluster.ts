@@ -1,5 +1,6 @@
 /**
- * A whole cluster in one process: the real control, front, workers and directory engine on a simulated clock, network and disk.
+ * A whole cluster in one process: the real control, front, workers and storage engine on a simulated clock, network and disk or
+ * S3 service.
  * What the product gets from outside (keys, templates) is the smallest thing that serves.
  */
 import { type ControlOptions, ControlPlane } from "../../main_worker/control/control_plane.ts";
@@ -13,8 +14,11 @@ import { CompiledSchemas } from "../../shared/schema/compiled_schemas.ts";
 import { sleep } from "../../shared/seams/clock.ts";
 import { randomHex } from "../../shared/seams/random.ts";
 import type { Disk } from "../../shared/storage/directory/disk.ts";
+import type { ObjectClient } from "../../shared/storage/bucket/object_client.ts";
+import { openBucketStore } from "../../shared/storage/bucket/store.ts";
 import { openDirectoryStore } from "../../shared/storage/directory/store.ts";
-import { StorageError, type Store } from "../../shared/storage/store.ts";
+import { type Entities, type MainLock, StorageError, type Store } from "../../shared/storage/store.ts";
+import { type BucketFaults, simClient, SimService } from "./sim_bucket.ts";
 import { type DiskFaults, simDisk, SimMachine } from "./sim_disk.ts";
 import { Network, type NetworkFaults } from "./network.ts";
 import { Process } from "./process.ts";
@@ -25,6 +29,8 @@ import { simSealer } from "./sim_sealer.ts";
 /** Ways to break the product on purpose; each gets a part before it is used and may change it. */
 export interface Mutation {
   disk?(disk: Disk): Disk;
+  bucket?(client: ObjectClient): ObjectClient;
+  entities?(entities: Entities): Entities;
   sealer?(sealer: Sealer): Sealer;
   worker?(worker: Worker): void;
   front?(front: Front): void;
@@ -35,6 +41,8 @@ export interface ClusterOptions {
   readonly partitions: number;
   readonly network: NetworkFaults;
   readonly disk: DiskFaults;
+  /** A bucket, that is. Absent: the store is a directory. */
+  readonly bucket: { readonly faults: BucketFaults; readonly leaseMs: number } | undefined;
   readonly cacheBytes: number;
   /** Fronts of the main worker. */
   readonly fronts: number;
@@ -57,6 +65,8 @@ export interface SimWorker {
 }
 
 const ROOT = "/store";
+/** Where the client that is given would connect to. */
+const ENDPOINT = { endpoint: "", bucket: "", useSsl: false, region: "", accessKey: "", secretKey: "" };
 const WORKER_KEY = "the worker key of the simulation";
 const KEYS: ControlOptions["keys"] = {
   keyId: "sim",
@@ -81,35 +91,36 @@ export class Cluster {
   readonly scheduler = new Scheduler();
   readonly random: SeededRandom;
   readonly machine: SimMachine;
+  readonly service: SimService | undefined;
   readonly network: Network;
   readonly workers = new Map<string, SimWorker>();
-  main: Main | undefined;
+  /** Main workers that are up, the newest last: two for a moment, when one was thought to be gone. */
+  readonly mains: Main[] = [];
   readonly #options: ClusterOptions;
-  #starting: Process | undefined;
+  readonly #starting = new Set<Process>();
   #ports = 1;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.random = new SeededRandom(options.seed);
     this.machine = new SimMachine(this.random.fork(), options.disk);
+    this.service = options.bucket && new SimService(this.scheduler, this.random.fork(), options.bucket.faults);
     this.network = new Network(this.scheduler, this.random.fork(), options.network);
   }
 
   /** Starts the main worker; it comes up when it has got the store's lock. */
   startMain(): void {
     const process = new Process("main", this.scheduler);
-    this.#starting = process;
+    this.#starting.add(process);
     process.after(0, () => void this.#runMain(process));
   }
 
   async #runMain(process: Process): Promise<void> {
     const random = this.random.fork();
-    const store = await this.#open(process, random, true);
-    for (;;) {
-      const outcome = await retried(process, () => store.lockMain("main"));
-      if (outcome.kind === "locked") break;
-      await sleep(process.clock, RETRY_MS);
-    }
+    const store = await this.#open(process, random, { create: true });
+    const coherence = CoherenceTable.allocate();
+    const lock = await takeStore(process, store, coherence);
+    lock.lost.addEventListener("abort", () => this.#replaceMain(process));
     const control = await retried(process, () =>
       ControlPlane.open({
         store,
@@ -127,7 +138,6 @@ export class Cluster {
         probe: () => Promise.resolve(undefined),
       }));
     const { fronts: count } = this.#options;
-    const coherence = CoherenceTable.allocate();
     const fronts = Array.from({ length: count }, () =>
       createFront({
         control,
@@ -144,14 +154,29 @@ export class Cluster {
       }));
     for (const front of fronts) this.#options.mutation?.front?.(front);
     this.network.listenMain({ process, handler: control.handler });
-    this.main = { process, fronts, control };
+    this.#starting.delete(process);
+    this.mains.push({ process, fronts, control });
   }
 
-  /** Kills the main worker, or the one that is starting. */
+  /** The main worker that came last. */
+  get main(): Main | undefined {
+    return this.mains.at(-1);
+  }
+
+  /** Kills the main workers, also those that are starting. */
   killMain(): void {
-    this.#starting?.kill();
-    this.main?.process.kill();
-    this.main = undefined;
+    for (const process of this.#starting) process.kill();
+    this.#starting.clear();
+    for (const { process } of this.mains.splice(0)) process.kill();
+  }
+
+  /** A main worker has ended by itself: another one is started, unless there is one. */
+  #replaceMain(process: Process): void {
+    process.kill();
+    this.#starting.delete(process);
+    const at = this.mains.findIndex((main) => main.process === process);
+    if (at >= 0) this.mains.splice(at, 1);
+    if (this.mains.length === 0 && this.#starting.size === 0) this.startMain();
   }
 
   /** Starts a worker under an id; an earlier process of that id may still live. */
@@ -167,8 +192,12 @@ export class Cluster {
     const { id, process } = started;
     const { mutation } = this.#options;
     const random = this.random.fork();
-    const store = await this.#open(process, random, false);
-    const entities = await retried(process, () => store.openEntities(id));
+    const store = await this.#open(process, random, {
+      create: false,
+      mayWrite: () => started.worker?.mayWrite ?? false,
+    });
+    const opened = await retried(process, () => store.openEntities(id));
+    const entities = mutation?.entities?.(opened) ?? opened;
     const sealer = mutation?.sealer?.(simSealer("sim")) ?? simSealer("sim");
     const address = `10.0.0.2:${this.#ports++}`;
     const session = randomHex(random, 16);
@@ -220,14 +249,34 @@ export class Cluster {
     this.machine.crash();
   }
 
-  async #open(process: Process, random: SeededRandom, create: boolean): Promise<Store> {
+  async #open(
+    process: Process,
+    random: SeededRandom,
+    { create, mayWrite }: { readonly create: boolean; readonly mayWrite?: () => boolean },
+  ): Promise<Store> {
+    const { clock } = process;
+    const made = create ? { create: { partitions: this.#options.partitions } } : {};
+    if (this.service !== undefined) {
+      const plain = simClient(this.service, process);
+      const client = this.#options.mutation?.bucket?.(plain) ?? plain;
+      const { leaseMs } = this.#options.bucket!;
+      const context = { clock, random, client, leaseMs, ...(mayWrite ? { mayWrite } : {}) };
+      return await retried(process, () => openBucketStore({ ...ENDPOINT, ...made }, context));
+    }
     const plain = simDisk(this.machine, process);
     const disk = this.#options.mutation?.disk?.(plain) ?? plain;
-    return await retried(process, () =>
-      openDirectoryStore(
-        { root: ROOT, ...(create ? { create: { partitions: this.#options.partitions } } : {}) },
-        { disk, clock: process.clock, random },
-      ));
+    return await retried(process, () => openDirectoryStore({ root: ROOT, ...made }, { disk, clock, random }));
+  }
+}
+
+/** Waits until nobody else is the store's main worker. */
+async function takeStore(process: Process, store: Store, coherence: SharedArrayBuffer): Promise<MainLock> {
+  const table = new CoherenceTable(coherence, process.clock);
+  const holds = (untilMs: number) => table.holdsUntil(untilMs);
+  for (;;) {
+    const outcome = await retried(process, () => store.lockMain("main", holds));
+    if (outcome.kind === "locked") return outcome.lock;
+    await sleep(process.clock, RETRY_MS);
   }
 }
 

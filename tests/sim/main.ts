@@ -1,4 +1,4 @@
-/** `deno task sim --seeds=N [--from=S]`, or `--seed=S` for one that is told in detail. Exit status 1 when a seed fails. */
+/** `deno task sim --seeds=N [--from=S] [--store=bucket]`, or `--seed=S` for one that is told in detail. Exit status 1 when a seed fails. */
 import { parseArgs } from "node:util";
 import { simulate } from "./simulation.ts";
 
@@ -8,6 +8,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1000" },
     from: { type: "string", default: "1" },
     seed: { type: "string" },
+    store: { type: "string", default: "directory" },
   },
 });
 const one = values.seed !== undefined;
@@ -18,20 +19,28 @@ if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) {
   Deno.exit(2);
 }
 
+const { store } = values;
+if (store !== "directory" && store !== "bucket") {
+  console.error("sim: --store is directory or bucket");
+  Deno.exit(2);
+}
+
 let failed = 0;
 let operations = 0;
 let acknowledged = 0;
 let undecided = 0;
 const startedMs = performance.now();
 for (let seed = first; seed < first + count; seed++) {
-  const result = await simulate({ seed });
+  const result = await simulate({ seed, store });
   operations += result.operations;
   acknowledged += result.acknowledged;
   undecided += result.undecided;
   if (one) console.log(result.incidents.join("\n"));
   if (result.violations.length > 0) {
     failed += 1;
-    console.log(`seed ${seed}:\n${result.violations.join("\n")}\n  replay with: deno task sim --seed=${seed}`);
+    console.log(
+      `seed ${seed}:\n${result.violations.join("\n")}\n  replay with: deno task sim --store=${store} --seed=${seed}`,
+    );
   }
   if (!one && (seed - first + 1) % 500 === 0) {
     console.log(

@@ -7,6 +7,7 @@ import { DocumentCache } from "../../proc_worker/cache/document_cache.ts";
 import { BatchFloors } from "../../proc_worker/execute/batch_floors.ts";
 import { EntityOrder } from "../../proc_worker/execute/entity_order.ts";
 import { Ownership } from "../../proc_worker/ownership/ownership.ts";
+import { FILES_PREFIX } from "../../shared/storage/bucket/layout.ts";
 import type { Disk, PartitionTable } from "../../shared/storage/directory/disk.ts";
 import type { Mutation } from "./cluster.ts";
 import type { SimulationOptions } from "./simulation.ts";
@@ -19,7 +20,7 @@ export interface NamedMutation {
   /** Changes code that all clusters use; answers how to undo it. */
   apply?(): () => void;
   /** What brings it to light, where the usual mixture rarely does. */
-  readonly under?: Pick<SimulationOptions, "incidents" | "network">;
+  readonly under?: Pick<SimulationOptions, "store" | "incidents" | "network">;
 }
 
 /** Replaces a method of a class. */
@@ -152,5 +153,26 @@ export const MUTATIONS: readonly NamedMutation[] = [
     name: "writes that come through several fronts do not take turns",
     under: { network: { lostAnswer: 0.1 } },
     apply: () => replaced(CoherenceTable.prototype, "tryLock", () => () => true),
+  },
+  {
+    name: "a bucket's worker goes on under a new epoch with what it had cached",
+    under: { store: "bucket" },
+    parts: { entities: (entities) => Object.defineProperty(entities, "exclusive", { value: true }) },
+  },
+  {
+    name: "writes to a bucket do not say what they replace",
+    under: { store: "bucket" },
+    parts: {
+      bucket: (client) => ({
+        ...client,
+        put: (key, bytes, condition, signal) =>
+          client.put(key, bytes, key.startsWith(FILES_PREFIX) ? undefined : condition, signal),
+      }),
+    },
+  },
+  {
+    name: "a main worker whose lease has ended answers from its cache",
+    under: { store: "bucket", incidents: ["replace main"] },
+    apply: () => replaced(CoherenceTable.prototype, "holdsUntil", () => () => {}),
   },
 ];

@@ -10,6 +10,7 @@ export class Process {
   readonly #scheduler: Scheduler;
   readonly #death = new AbortController();
   #pausedEvents: (() => void)[] | undefined;
+  readonly #pausedRequests: (() => void)[] = [];
   readonly #onDeath = new Set<() => void>();
   /** What its wall clock is ahead of virtual time. */
   wallSkewMs = 0;
@@ -54,14 +55,20 @@ export class Process {
     else run();
   }
 
+  /** Lets a request arrive. Those that came during a pause may be served before the timers that have become due in it. */
+  arrive(run: () => void): void {
+    if (this.alive && this.paused) this.#pausedRequests.push(run);
+    else this.happen(run);
+  }
+
   pause(): void {
     this.#pausedEvents ??= [];
   }
 
   resume(): void {
-    const events = this.#pausedEvents;
+    const events = [...this.#pausedRequests.splice(0), ...this.#pausedEvents ?? []];
     this.#pausedEvents = undefined;
-    for (const run of events ?? []) this.#scheduler.after(0, () => this.happen(run));
+    for (const run of events) this.#scheduler.after(0, () => this.happen(run));
   }
 
   /** Calls `listener` when the process is killed, unless the returned function was called before. */

@@ -10,8 +10,8 @@ import type { NetworkFaults } from "./network.ts";
 import { Process } from "./process.ts";
 import { SeededRandom } from "./seeded_random.ts";
 
-/** What the nemesis can do. */
-export const INCIDENTS = [
+/** What the nemesis can do to every cluster. */
+const ALWAYS = [
   "kill worker",
   "pause worker",
   "stop worker",
@@ -19,14 +19,21 @@ export const INCIDENTS = [
   "pause main",
   "power failure",
   "clock jump",
-  "disk full",
-  "failing syncs",
 ] as const;
 
-export type Incident = typeof INCIDENTS[number];
+/** What it can do, by the kind of store. */
+const INCIDENTS = {
+  directory: [...ALWAYS, "disk full", "failing syncs"],
+  bucket: [...ALWAYS, "replace main", "outage", "slow down"],
+} as const;
+
+export type StoreKind = keyof typeof INCIDENTS;
+export type Incident = typeof INCIDENTS[StoreKind][number];
 
 export interface SimulationOptions {
   readonly seed: number;
+  /** Default: a directory. */
+  readonly store?: StoreKind;
   readonly mutation?: Mutation;
   /** The only incidents that happen. Default: all. */
   readonly incidents?: readonly Incident[];
@@ -58,7 +65,7 @@ const RECOVERY_MS = 60_000;
 
 /** Runs one simulation. The same options always give the same result. */
 export async function simulate(
-  { seed, mutation, incidents: only, network }: SimulationOptions,
+  { seed, store = "directory", mutation, incidents: only, network }: SimulationOptions,
 ): Promise<SimulationResult> {
   const random = new SeededRandom(seed);
   const networkFaults = {
@@ -76,11 +83,13 @@ export async function simulate(
     full: false,
     failingSync: 0,
   };
+  const bucket = store === "bucket" ? drawBucket(random) : undefined;
   const cluster = new Cluster({
     seed: random.bits(),
     partitions: random.pick([1, 4, 8]),
     network: networkFaults,
     disk: diskFaults,
+    bucket,
     cacheBytes: random.pick([0, 4_096, 1 << 20]),
     fronts: random.pick([1, 1, 3]),
     mutation,
@@ -102,7 +111,7 @@ export async function simulate(
     { length: random.between(2, 5) },
     (_, client) => runClient(cluster, outside, client, keys, random.fork(), history, faults, () => loading),
   );
-  runNemesis(cluster, outside, workerIds, only ?? INCIDENTS, random.fork(), note, () => loading);
+  runNemesis(cluster, outside, workerIds, only ?? INCIDENTS[store], random.fork(), note, () => loading);
 
   const work = (async () => {
     await sleep(outside.clock, LOAD_MS);
@@ -135,6 +144,19 @@ export async function simulate(
     faults.push(error instanceof Error ? error.message : String(error));
   }
   return judge(seed, history, faults, incidents, scheduler.events);
+}
+
+function drawBucket(random: SeededRandom) {
+  const faults = {
+    latencyMsMax: random.pick([5, 30]),
+    throttled: random.pick([0, 0.02]),
+    unsent: random.pick([0, 0.02]),
+    lostAnswer: random.pick([0, 0.01, 0.05]),
+    lateRequest: random.pick([0, 0.01, 0.05]),
+    lateMsMax: random.pick([50, 1_000, 15_000]),
+    outage: "nothing" as const,
+  };
+  return { faults, leaseMs: random.pick([3_000, 15_000]) };
 }
 
 /** What an operator would look at when something is not served. */
@@ -228,14 +250,15 @@ async function perform(
   call: Call,
   faults: string[],
 ): Promise<Told> {
-  const { main } = cluster;
-  if (main === undefined || !main.process.alive) return { kind: "refused" };
+  // Of two main workers, some clients have the older one's address.
+  const main = cluster.mains.at(client % 2 === 0 ? -1 : 0);
+  if (main === undefined) return { kind: "refused" };
   const answer = history.call(client, key, call);
   const told = await new Promise<Told>((resolve) => {
     // The client's connection breaks when the main worker dies; its own patience ends later than the server's.
     const forget = main.process.onDeath(() => outside.after(1, () => resolve({ kind: "unknown" })));
-    const timer = outside.after(30_000, () => resolve({ kind: "unknown" }));
-    main.process.happen(() => {
+    const timer = outside.after(client % 2 === 0 ? 30_000 : 2_000, () => resolve({ kind: "unknown" }));
+    main.process.arrive(() => {
       // A client's connection belongs to one front for as long as the main worker lives.
       const front = main.fronts[client % main.fronts.length]!;
       const outcome = execute(front.entities, key, call);
@@ -322,7 +345,7 @@ function runNemesis(
   const restart = (id: string) => {
     if (!cluster.workers.get(id)?.process.alive) cluster.startWorker(id);
   };
-  const { faults: disk } = cluster.machine;
+  const { service, machine: { faults: disk } } = cluster;
   const incidents: Readonly<Record<Incident, (id: string) => void>> = {
     "kill worker": (id) => {
       note(`kill ${id}`);
@@ -351,6 +374,13 @@ function runNemesis(
       paused?.pause();
       later(8_000, () => paused?.resume());
     },
+    "replace main": () => {
+      note("another main worker in place of one that is paused");
+      const paused = cluster.main?.process;
+      paused?.pause();
+      cluster.startMain();
+      later(25_000, () => paused?.resume());
+    },
     "power failure": () => {
       note("power failure");
       cluster.crashMachine();
@@ -370,6 +400,17 @@ function runNemesis(
       disk.full = true;
       later(6_000, () => disk.full = false);
     },
+    "outage": () => {
+      const outage = random.pick(["requests", "answers"] as const);
+      note(`no ${outage} get through between the cluster and the S3 service`);
+      service!.faults.outage = outage;
+      later(6_000, () => service!.faults.outage = "nothing");
+    },
+    "slow down": () => {
+      note("the S3 service asks to slow down");
+      service!.faults.throttled = 0.7;
+      later(6_000, () => service!.faults.throttled = 0);
+    },
     "failing syncs": () => {
       note("syncs fail");
       disk.failingSync = 0.3;
@@ -388,7 +429,9 @@ function runNemesis(
 function makePeace(cluster: Cluster, workerIds: readonly string[]): void {
   Object.assign(cluster.machine.faults, { full: false, failingSync: 0, slow: 0 });
   Object.assign(cluster.network.faults, { lostRequest: 0, lostAnswer: 0, lateRequest: 0, garbage: 0 });
-  cluster.main?.process.resume();
+  const quiet = { outage: "nothing" as const, throttled: 0, unsent: 0, lostAnswer: 0, lateRequest: 0 };
+  if (cluster.service) Object.assign(cluster.service.faults, quiet);
+  for (const { process } of cluster.mains) process.resume();
   if (cluster.main === undefined) {
     cluster.killMain();
     cluster.startMain();

@@ -1,11 +1,13 @@
 import assert from "assert";
 import fc from "fast-check";
 import type { EntityName } from "../../../shared/names.ts";
+import { systemClock } from "../../../shared/seams/clock.ts";
+import { ManualClock } from "../../../shared/seams/manual_clock.ts";
 import { CoherenceTable, type Stamp } from "./coherence.ts";
 import { ReadCache } from "./read_cache.ts";
 
 Deno.test("coherence: a stamp is good while nothing in its slot was or is being written", () => {
-  const table = new CoherenceTable(CoherenceTable.allocate());
+  const table = new CoherenceTable(CoherenceTable.allocate(), systemClock);
   const slot = table.slotOf("s_k");
   const before = table.stamp(slot)!;
   assert(table.isCurrent(slot, before));
@@ -19,8 +21,29 @@ Deno.test("coherence: a stamp is good while nothing in its slot was or is being 
   assert(!table.isCurrent(slot, before));
 });
 
+Deno.test("coherence: nothing is current, on any thread, once the right to the store has ended", async () => {
+  const memory = CoherenceTable.allocate();
+  const clock = new ManualClock();
+  const [control, front] = [new CoherenceTable(memory, clock), new CoherenceTable(memory, clock)];
+  const cache = new ReadCache(1_000_000, front);
+  const name = "s_k" as EntityName;
+  const slot = front.slotOf(name);
+  const fill = () => cache.fill(name, new Uint8Array(1), { version: 1, etag: "", writtenAtMs: 0, size: 1 }, slot, 0);
+  control.holdsUntil(clock.now() + 5_000);
+  fill();
+  assert.notEqual(cache.get(name), undefined);
+  await clock.advance(3_900);
+  assert.notEqual(cache.get(name), undefined);
+  await clock.advance(1_100);
+  assert.equal(cache.get(name), undefined);
+  fill();
+  assert.equal(cache.get(name), undefined);
+  control.holdsUntil(clock.now() + 5_000);
+  assert.notEqual(cache.get(name), undefined, "it was only late with its renewal");
+});
+
 Deno.test("coherence: of writes that overlap no result may be kept", () => {
-  const table = new CoherenceTable(CoherenceTable.allocate());
+  const table = new CoherenceTable(CoherenceTable.allocate(), systemClock);
   const first = table.begin(7);
   const second = table.begin(7);
   assert.equal(second, undefined);
@@ -31,7 +54,7 @@ Deno.test("coherence: of writes that overlap no result may be kept", () => {
 
 Deno.test("coherence: the same memory is the same table, whoever looks", () => {
   const memory = CoherenceTable.allocate();
-  const [a, b] = [new CoherenceTable(memory), new CoherenceTable(memory)];
+  const [a, b] = [new CoherenceTable(memory, systemClock), new CoherenceTable(memory, systemClock)];
   const stamp = b.stamp(3)!;
   a.begin(3);
   assert(!b.isCurrent(3, stamp));
@@ -50,7 +73,7 @@ const steps = fc.array(
 Deno.test("read cache: whatever writes, reads and lost answers come, it never gives out what is not current", () => {
   fc.assert(
     fc.property(steps, fc.constantFrom(1, 700, 100_000), (steps, bytesMax) => {
-      const table = new CoherenceTable(CoherenceTable.allocate());
+      const table = new CoherenceTable(CoherenceTable.allocate(), systemClock);
       const cache = new ReadCache(bytesMax, table);
       const names = ["s_a", "s_b", "s_c"] as EntityName[];
       // The model: what is at the owner, and what clients may have been told is there.
@@ -102,7 +125,7 @@ Deno.test("read cache: whatever writes, reads and lost answers come, it never gi
 });
 
 Deno.test("read cache: bounded by bytes, counts what it does, keeps copies, and can be off", () => {
-  const table = new CoherenceTable(CoherenceTable.allocate());
+  const table = new CoherenceTable(CoherenceTable.allocate(), systemClock);
   const cache = new ReadCache(3_000, table);
   const put = (name: string, document: Uint8Array) => {
     const slot = table.slotOf(name);

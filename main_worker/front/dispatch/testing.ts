@@ -142,7 +142,7 @@ export function dispatching(first: Routes, kind: Store["kind"] = "directory") {
   const clock = new ManualClock();
   const control = new FakeControl(first);
   const workers = new FakeWorkers();
-  const coherence = new CoherenceTable(CoherenceTable.allocate());
+  const coherence = new CoherenceTable(CoherenceTable.allocate(), clock);
   const dispatcher = new Dispatcher({
     clock,
     random: systemRandom,

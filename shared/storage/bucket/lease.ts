@@ -9,7 +9,8 @@
  *
  * **Fencing.** A holder that was paused past its lease finds out before it acts: {@linkcode MainLock.lost} compares
  * clocks whenever its `aborted` is read, and does not wait for a timer that was paused as well. Writes to the shelves
- * ask it right before each request (see `shelf.ts`). Time is what the monotonic clock or the wall clock says, whichever
+ * ask it right before each request (see `shelf.ts`). What has nothing but a clock, such as a cache on another thread, is told
+ * after each renewal until when the lease holds. Time is what the monotonic clock or the wall clock says, whichever
  * ran further: the monotonic clock of a machine that was suspended may have stood still.
  */
 import { S3_ATTEMPT_MS, S3_OPERATION_MS } from "../../limits.ts";
@@ -72,6 +73,7 @@ function parseRecord(bytes: Uint8Array): LeaseRecord | undefined {
 export async function takeLease(
   parts: LeaseParts,
   holder: string,
+  holds: (untilMs: number) => void = () => {},
 ): Promise<{ kind: "locked"; lock: Lease } | { kind: "held"; by: string }> {
   const id = randomHex(parts.random, 16);
   const line = holder.slice(0, HOLDER_CHARACTERS_MAX);
@@ -88,7 +90,7 @@ export async function takeLease(
       }
       const started = Instant.now(parts.clock);
       const taken = await write(parts, record, seen?.etag);
-      if (taken !== undefined) return { kind: "locked", lock: new Lease(parts, record, taken, started) };
+      if (taken !== undefined) return { kind: "locked", lock: new Lease(parts, record, taken, started, holds) };
     }
   } catch (error) {
     throw storageError(error, false);
@@ -163,11 +165,11 @@ async function write(
 /** A moment on both clocks. */
 class Instant {
   readonly #monotonic: number;
-  readonly #wall: number;
+  readonly wallMs: number;
 
   private constructor(clock: Clock) {
     this.#monotonic = clock.monotonic();
-    this.#wall = clock.now();
+    this.wallMs = clock.now();
   }
 
   static now(clock: Clock): Instant {
@@ -176,7 +178,7 @@ class Instant {
 
   /** Milliseconds since then, by the clock that ran further. */
   elapsed(clock: Clock): number {
-    return Math.max(clock.monotonic() - this.#monotonic, clock.now() - this.#wall);
+    return Math.max(clock.monotonic() - this.#monotonic, clock.now() - this.wallMs);
   }
 }
 
@@ -184,6 +186,7 @@ class Instant {
 export class Lease implements MainLock {
   readonly lost: AbortSignal;
   readonly #parts: LeaseParts;
+  readonly #holds: (untilMs: number) => void;
   readonly #lost = new AbortController();
   readonly #stop = new AbortController();
   #record: LeaseRecord;
@@ -195,8 +198,15 @@ export class Lease implements MainLock {
   #released = false;
   #isLost = false;
 
-  constructor(parts: LeaseParts, record: LeaseRecord, etag: ETag, renewed: Instant) {
+  constructor(
+    parts: LeaseParts,
+    record: LeaseRecord,
+    etag: ETag,
+    renewed: Instant,
+    holds: (untilMs: number) => void,
+  ) {
     this.#parts = parts;
+    this.#holds = holds;
     this.#record = record;
     this.#etag = etag;
     this.#renewed = renewed;
@@ -210,7 +220,7 @@ export class Lease implements MainLock {
         return aborted.call(this.#lost.signal);
       },
     });
-    this.#watch();
+    this.#extend(renewed);
     this.#renewing = this.#renewForever();
   }
 
@@ -244,9 +254,21 @@ export class Lease implements MainLock {
     this.#stop.abort();
   }
 
+  /** A renewal that was sent at this moment has succeeded. */
+  #extend(renewed: Instant): void {
+    this.#renewed = renewed;
+    this.#holds(renewed.wallMs + this.#usableMs());
+    this.#watch();
+  }
+
+  /** Milliseconds for which the holder may act after a renewal. */
+  #usableMs(): number {
+    return this.#record.lease_ms * (1 - MARGIN);
+  }
+
   /** Milliseconds for which the holder may still act. */
   #left(): number {
-    return this.#record.lease_ms * (1 - MARGIN) - this.#renewed.elapsed(this.#parts.clock);
+    return this.#usableMs() - this.#renewed.elapsed(this.#parts.clock);
   }
 
   #watch(): void {
@@ -273,8 +295,7 @@ export class Lease implements MainLock {
         if (etag === undefined) return this.#lose("was taken over by somebody else");
         this.#record = record;
         this.#etag = etag;
-        this.#renewed = started;
-        this.#watch();
+        this.#extend(started);
       } catch (error) {
         if (!(error instanceof RequestFailure)) return this.#lose(`could not be renewed: ${error}`);
         pause = this.#record.lease_ms / 30;

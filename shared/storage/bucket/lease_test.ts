@@ -16,10 +16,10 @@ class Process {
   readonly clock = new ManualClock();
   constructor(readonly client: MemoryClient, readonly conditions: Conditions = ALL_CONDITIONS) {}
 
-  take(holder: string): ReturnType<typeof takeLease> {
+  take(holder: string, holds?: (untilMs: number) => void): ReturnType<typeof takeLease> {
     const { clock, client, conditions } = this;
     const requests = new Requests(clock, systemRandom);
-    return takeLease({ client, requests, clock, random: systemRandom, conditions, leaseMs: LEASE_MS }, holder);
+    return takeLease({ client, requests, clock, random: systemRandom, conditions, leaseMs: LEASE_MS }, holder, holds);
   }
 
   async taken(holder: string): Promise<Lease> {
@@ -54,6 +54,25 @@ Deno.test("a lease is renewed every third of its time, and held as long as that 
   await lease.release();
   assert.equal(record(client).released, true);
   assert.equal(process.clock.timers, 0);
+});
+
+Deno.test("who asks is told until when a lease holds, as long as it is renewed", async () => {
+  const client = new MemoryClient();
+  const process = new Process(client);
+  const { clock } = process;
+  const startedMs = clock.now();
+  const told: number[] = [];
+  const taking = process.take("a", (untilMs) => told.push(untilMs - startedMs));
+  await clock.advance(0);
+  assert.equal((await taking).kind, "locked");
+  assert.deepEqual(told, [LEASE_MS * 0.9]);
+  await clock.advance(LEASE_MS / 3);
+  assert.deepEqual(told, [LEASE_MS * 0.9, LEASE_MS * (1 / 3 + 0.9)]);
+  client.before = () => {
+    throw broken("unsent");
+  };
+  await clock.advance(LEASE_MS * 2);
+  assert.equal(told.length, 2);
 });
 
 Deno.test("a second one is refused as soon as the first renews, and told who it is", async () => {

@@ -1,4 +1,5 @@
-/** For tests: an {@linkcode ObjectClient} in memory. */
+/** For tests and simulations: a bucket in memory, and an {@linkcode ObjectClient} for it. */
+import { compareNames } from "../../names.ts";
 import type {
   Condition,
   ETag,
@@ -9,27 +10,65 @@ import type {
   ObjectPage,
   PutAnswer,
 } from "./object_client.ts";
-import { ObjectError } from "./object_error.ts";
 
-/** A service that honours every condition, in either spelling. */
+/** The objects of a service that honours every condition, in either spelling. Each method is one step. */
+export class MemoryBucket {
+  readonly objects = new Map<string, ObjectBody>();
+  #writes = 0;
+
+  get(key: string): ObjectBody | undefined {
+    return this.objects.get(key);
+  }
+
+  head(key: string): ObjectHead | undefined {
+    const found = this.objects.get(key);
+    return found && { size: found.bytes.length, etag: found.etag };
+  }
+
+  put(key: string, bytes: Uint8Array, condition: Condition | undefined): PutAnswer {
+    const etag = this.objects.get(key)?.etag;
+    if (condition !== undefined) {
+      const holds = "ifMatch" in condition ? etag === condition.ifMatch : etag === undefined;
+      if (!holds) return { kind: "refused" };
+    }
+    const stored = { bytes: bytes.slice(), etag: `"${++this.#writes}"` };
+    this.objects.set(key, stored);
+    return { kind: "stored", etag: stored.etag };
+  }
+
+  delete(key: string, ifMatch: ETag | undefined): "deleted" | "refused" {
+    if (ifMatch !== undefined && this.objects.get(key)?.etag !== ifMatch) return "refused";
+    this.objects.delete(key);
+    return "deleted";
+  }
+
+  /** A continuation is the last key of the page before. */
+  list({ prefix, startAfter, continuation, limit }: KeyQuery): ObjectPage {
+    const after = continuation ?? startAfter ?? "";
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort(compareNames);
+    const entries = keys.slice(0, limit).map((key) => ({ key, ...this.head(key)!, modifiedMs: 0 }));
+    return keys.length > limit ? { entries, next: entries.at(-1)!.key } : { entries };
+  }
+}
+
+/** A client whose requests are carried out at once, unless a hook holds them up. */
 export class MemoryClient implements ObjectClient {
   readonly place = "bucket test in memory";
-  readonly objects = new Map<string, { readonly bytes: Uint8Array; readonly etag: ETag }>();
+  readonly #bucket = new MemoryBucket();
+  readonly objects = this.#bucket.objects;
   /** Called before a request is carried out; may throw or wait instead. */
   before: (method: string, key: string) => Promise<void> | void = () => {};
   /** Called after it was carried out, before its answer. */
   after: (method: string, key: string) => Promise<void> | void = () => {};
-  #writes = 0;
 
   async get(key: string, _signal: AbortSignal): Promise<ObjectBody | undefined> {
     await this.before("GET", key);
-    return this.objects.get(key);
+    return this.#bucket.get(key);
   }
 
   async head(key: string, _signal: AbortSignal): Promise<ObjectHead | undefined> {
     await this.before("HEAD", key);
-    const found = this.objects.get(key);
-    return found && { size: found.bytes.length, etag: found.etag };
+    return this.#bucket.head(key);
   }
 
   async put(
@@ -39,27 +78,21 @@ export class MemoryClient implements ObjectClient {
     _signal: AbortSignal,
   ): Promise<PutAnswer> {
     await this.before("PUT", key);
-    const etag = this.objects.get(key)?.etag;
-    if (condition !== undefined) {
-      const holds = "ifMatch" in condition ? etag === condition.ifMatch : etag === undefined;
-      if (!holds) return { kind: "refused" };
-    }
-    const stored = { bytes: bytes.slice(), etag: `"${++this.#writes}"` };
-    this.objects.set(key, stored);
-    await this.after("PUT", key);
-    return { kind: "stored", etag: stored.etag };
+    const answer = this.#bucket.put(key, bytes, condition);
+    if (answer.kind === "stored") await this.after("PUT", key);
+    return answer;
   }
 
   async delete(key: string, ifMatch: ETag | undefined, _signal: AbortSignal): Promise<"deleted" | "refused"> {
     await this.before("DELETE", key);
-    if (ifMatch !== undefined && this.objects.get(key)?.etag !== ifMatch) return "refused";
-    this.objects.delete(key);
-    await this.after("DELETE", key);
-    return "deleted";
+    const answer = this.#bucket.delete(key, ifMatch);
+    if (answer === "deleted") await this.after("DELETE", key);
+    return answer;
   }
 
-  list(_query: KeyQuery, _signal: AbortSignal): Promise<ObjectPage> {
-    return Promise.reject(new ObjectError("unsupported", "", "not needed here"));
+  async list(query: KeyQuery, _signal: AbortSignal): Promise<ObjectPage> {
+    await this.before("LIST", query.prefix);
+    return this.#bucket.list(query);
   }
 
   createBucket(): Promise<void> {

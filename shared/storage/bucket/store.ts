@@ -197,12 +197,14 @@ export class BucketStore implements Store {
 
   async lockMain(
     holder: string,
+    holds: (untilMs: number) => void = () => {},
   ): Promise<{ kind: "locked"; lock: MainLock } | { kind: "held"; by: string }> {
     this.#checkOpen();
     const { clock, random, leaseMs = S3_LEASE_MS } = this.#context;
     const taken = await takeLease(
       { client: this.#client, requests: this.#requests, clock, random, conditions: this.conditions, leaseMs },
       holder,
+      holds,
     );
     if (taken.kind === "locked") this.#lease = taken.lock;
     return taken;

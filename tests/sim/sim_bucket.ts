@@ -1,0 +1,97 @@
+/**
+ * The simulated S3 service of a cluster: requests take time, are turned away, get lost on the way or on the way back, and are
+ * carried out late, after the client has given them up. It outlives processes, also when the machine fails.
+ */
+import { MemoryBucket } from "../../shared/storage/bucket/memory_client.ts";
+import type { ObjectClient } from "../../shared/storage/bucket/object_client.ts";
+import { ObjectError } from "../../shared/storage/bucket/object_error.ts";
+import type { Process } from "./process.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { SeededRandom } from "./seeded_random.ts";
+
+/** How bad the service is; probabilities per request. */
+export interface BucketFaults {
+  latencyMsMax: number;
+  /** The service asks to slow down. */
+  throttled: number;
+  /** The request does not arrive, and the client knows it. */
+  unsent: number;
+  /** The request is carried out, its answer is lost. */
+  lostAnswer: number;
+  /** The client sees a broken connection; the request is carried out later. */
+  lateRequest: number;
+  lateMsMax: number;
+  /** What does not get through, in either case without a word. */
+  outage: "nothing" | "requests" | "answers";
+}
+
+/** The service, which all processes reach. */
+export class SimService {
+  readonly bucket = new MemoryBucket();
+  readonly faults: BucketFaults;
+  readonly random: SeededRandom;
+  readonly scheduler: Scheduler;
+
+  constructor(scheduler: Scheduler, random: SeededRandom, faults: BucketFaults) {
+    this.scheduler = scheduler;
+    this.random = random;
+    this.faults = faults;
+  }
+}
+
+/** How a request may be late. `creation`: see {@linkcode simClient}. */
+type Lateness = "any" | "creation";
+
+/**
+ * The service as one process sees it.
+ *
+ * A creation is never late, and arrives before its process is dead or never: that a creation which is stuck for longer than the
+ * handover of its partition can bring back what was deleted is a limit of the engine that it states (`bucket/entities.ts`).
+ */
+export function simClient({ bucket, faults, random, scheduler }: SimService, process: Process): ObjectClient {
+  const delay = () => 0.05 + random.unit() ** 3 * faults.latencyMsMax;
+
+  function request<T>(run: () => T, lateness: Lateness, signal: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const fail = (kind: ObjectError["kind"]) =>
+        process.after(delay(), () => reject(new ObjectError(kind, "Simulated", `simulated: ${kind}`)));
+      signal.addEventListener("abort", () => fail("ambiguous"), { once: true });
+      if (random.chance(faults.throttled)) return void fail("throttled");
+      if (random.chance(faults.unsent)) return void fail("unsent");
+      if (faults.outage === "requests") return;
+      const late = lateness === "any" && random.chance(faults.lateRequest);
+      if (late) fail("ambiguous");
+      let underway = true;
+      const arrive = () => {
+        if (!underway) return;
+        underway = false;
+        forget();
+        const value = run();
+        if (late || !process.alive || faults.outage === "answers") return;
+        if (random.chance(faults.lostAnswer)) fail("ambiguous");
+        else process.after(delay(), () => resolve(value));
+      };
+      const forget = lateness === "any" ? () => {} : process.onDeath(() => {
+        if (random.chance(0.5)) arrive();
+        underway = false;
+      });
+      // Once it has left, it does not depend on the process any more.
+      scheduler.after(late ? random.unit() * faults.lateMsMax : delay(), arrive);
+    });
+  }
+
+  return {
+    place: "the simulated bucket",
+    get: (key, signal) => request(() => bucket.get(key), "any", signal),
+    head: (key, signal) => request(() => bucket.head(key), "any", signal),
+    put: (key, bytes, condition, signal) => {
+      const sent = bytes.slice();
+      const creates = condition !== undefined && "ifNoneMatch" in condition;
+      return request(() => bucket.put(key, sent, condition), creates ? "creation" : "any", signal);
+    },
+    delete: (key, ifMatch, signal) => request(() => bucket.delete(key, ifMatch), "any", signal),
+    list: (query, signal) => request(() => bucket.list(query), "any", signal),
+    createBucket: () => Promise.resolve(),
+    close() {},
+  };
+}
