@@ -156,7 +156,7 @@ export const MUTATIONS: readonly NamedMutation[] = [
   },
   {
     name: "a bucket's worker goes on under a new epoch with what it had cached",
-    under: { store: "bucket" },
+    under: { store: "bucket", incidents: ["kill main", "clock jump", "pause worker"] },
     parts: { entities: (entities) => Object.defineProperty(entities, "exclusive", { value: true }) },
   },
   {

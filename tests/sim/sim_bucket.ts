@@ -39,9 +39,6 @@ export class SimService {
   }
 }
 
-/** How a request may be late. `creation`: see {@linkcode simClient}. */
-type Lateness = "any" | "creation";
-
 /**
  * The service as one process sees it.
  *
@@ -51,7 +48,7 @@ type Lateness = "any" | "creation";
 export function simClient({ bucket, faults, random, scheduler }: SimService, process: Process): ObjectClient {
   const delay = () => 0.05 + random.unit() ** 3 * faults.latencyMsMax;
 
-  function request<T>(run: () => T, lateness: Lateness, signal: AbortSignal): Promise<T> {
+  function request<T>(run: () => T, signal: AbortSignal, creates = false): Promise<T> {
     return new Promise((resolve, reject) => {
       const fail = (kind: ObjectError["kind"]) =>
         process.after(delay(), () => reject(new ObjectError(kind, "Simulated", `simulated: ${kind}`)));
@@ -59,7 +56,7 @@ export function simClient({ bucket, faults, random, scheduler }: SimService, pro
       if (random.chance(faults.throttled)) return void fail("throttled");
       if (random.chance(faults.unsent)) return void fail("unsent");
       if (faults.outage === "requests") return;
-      const late = lateness === "any" && random.chance(faults.lateRequest);
+      const late = !creates && random.chance(faults.lateRequest);
       if (late) fail("ambiguous");
       let underway = true;
       const arrive = () => {
@@ -71,10 +68,11 @@ export function simClient({ bucket, faults, random, scheduler }: SimService, pro
         if (random.chance(faults.lostAnswer)) fail("ambiguous");
         else process.after(delay(), () => resolve(value));
       };
-      const forget = lateness === "any" ? () => {} : process.onDeath(() => {
+      const die = () => {
         if (random.chance(0.5)) arrive();
         underway = false;
-      });
+      };
+      const forget = creates ? process.onDeath(die) : () => {};
       // Once it has left, it does not depend on the process any more.
       scheduler.after(late ? random.unit() * faults.lateMsMax : delay(), arrive);
     });
@@ -82,15 +80,15 @@ export function simClient({ bucket, faults, random, scheduler }: SimService, pro
 
   return {
     place: "the simulated bucket",
-    get: (key, signal) => request(() => bucket.get(key), "any", signal),
-    head: (key, signal) => request(() => bucket.head(key), "any", signal),
+    get: (key, signal) => request(() => bucket.get(key), signal),
+    head: (key, signal) => request(() => bucket.head(key), signal),
     put: (key, bytes, condition, signal) => {
       const sent = bytes.slice();
       const creates = condition !== undefined && "ifNoneMatch" in condition;
-      return request(() => bucket.put(key, sent, condition), creates ? "creation" : "any", signal);
+      return request(() => bucket.put(key, sent, condition), signal, creates);
     },
-    delete: (key, ifMatch, signal) => request(() => bucket.delete(key, ifMatch), "any", signal),
-    list: (query, signal) => request(() => bucket.list(query), "any", signal),
+    delete: (key, ifMatch, signal) => request(() => bucket.delete(key, ifMatch), signal),
+    list: (query, signal) => request(() => bucket.list(query), signal),
     createBucket: () => Promise.resolve(),
     close() {},
   };

@@ -2,6 +2,8 @@ import assert from "assert";
 import { simulate } from "./simulation.ts";
 
 const SEEDS = 200;
+/** Writes that a seed acknowledges at least, on average. A bucket has fewer: it waits for leases to end. */
+const ACKNOWLEDGED_MIN = { directory: 20, bucket: 10 };
 
 for (const store of ["directory", "bucket"] as const) {
   Deno.test(`simulation: ${SEEDS} seeds without a violation, in a ${store}`, async () => {
@@ -11,7 +13,8 @@ for (const store of ["directory", "bucket"] as const) {
       assert.deepEqual(result.violations, [], `replay with: deno task sim --store=${store} --seed=${seed}`);
       acknowledged += result.acknowledged;
     }
-    assert(acknowledged > SEEDS * 10, `only ${acknowledged} writes were acknowledged: the simulation does too little`);
+    const least = SEEDS * ACKNOWLEDGED_MIN[store];
+    assert(acknowledged > least, `only ${acknowledged} writes were acknowledged: the simulation does too little`);
   });
 
   Deno.test(`simulation: a seed replays exactly, in a ${store}`, async () => {

@@ -250,14 +250,16 @@ async function perform(
   call: Call,
   faults: string[],
 ): Promise<Told> {
-  // Of two main workers, some clients have the older one's address.
-  const main = cluster.mains.at(client % 2 === 0 ? -1 : 0);
+  // Of two main workers, which only a bucket may have, some clients have the older one's address.
+  const hasOlder = cluster.service !== undefined && client % 2 === 1;
+  const main = cluster.mains.at(hasOlder ? 0 : -1);
   if (main === undefined) return { kind: "refused" };
   const answer = history.call(client, key, call);
   const told = await new Promise<Told>((resolve) => {
-    // The client's connection breaks when the main worker dies; its own patience ends later than the server's.
+    // The client's connection breaks when the main worker dies. Its own patience ends later than the server's; only where two
+    // main workers may be up, one that has the older one's address gives up early and asks again while that one is paused.
     const forget = main.process.onDeath(() => outside.after(1, () => resolve({ kind: "unknown" })));
-    const timer = outside.after(client % 2 === 0 ? 30_000 : 2_000, () => resolve({ kind: "unknown" }));
+    const timer = outside.after(hasOlder ? 2_000 : 30_000, () => resolve({ kind: "unknown" }));
     main.process.arrive(() => {
       // A client's connection belongs to one front for as long as the main worker lives.
       const front = main.fronts[client % main.fronts.length]!;
