@@ -43,7 +43,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     random,
     log: log.child("storage"),
     s3: metrics.s3,
-    mayWrite: () => worker?.mayWrite ?? false,
+    mayWrite: (partition) => worker?.mayWrite(partition) ?? false,
   }, config.store);
   const session = randomHex(random, 16);
   const entities = await store.openEntities(`${config.workerId} (process ${Deno.pid} on ${Deno.hostname()})`);

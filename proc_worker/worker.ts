@@ -3,6 +3,7 @@ import { formatSize } from "../shared/config/values.ts";
 import type { Sealer } from "../shared/crypto/sealer.ts";
 import { GRPC_MESSAGE_OVERHEAD_BYTES, HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../shared/limits.ts";
 import type { Logger } from "../shared/logging/logger.ts";
+import type { Partition } from "../shared/names.ts";
 import type { CompiledSchemas } from "../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../shared/seams/clock.ts";
 import type { Random } from "../shared/seams/random.ts";
@@ -93,6 +94,7 @@ export class Worker {
           executor.renew(this.#sealer, response.documentBytesMax);
         },
         assigned: (response) => {
+          if (!this.mayWrite()) ownership.lapse();
           for (const { dispatcher, floor } of response.floors) floors.raise(dispatcher, floor);
           ownership.assign(response.epoch, response.assigned);
           if (floors.pending()) this.membership.poke();
@@ -118,11 +120,12 @@ export class Worker {
   }
 
   /**
-   * Whether this worker may still change what it owns: not when its last answered heartbeat is so old that the main worker
-   * may have given its partitions away. Locks make that sure in a directory; a bucket has nothing else.
+   * Whether this worker may still change what it owns, or the partition: not when its last answered heartbeat is so old that the
+   * main worker may have given its partitions away, nor where operations from before such a gap are under way. Locks make that
+   * sure in a directory; a bucket has nothing else.
    */
-  get mayWrite(): boolean {
-    return this.membership.sinceAnsweredMs < FENCE_MS;
+  mayWrite(partition?: Partition): boolean {
+    return this.membership.sinceAssignedMs < FENCE_MS && !(partition !== undefined && this.ownership.lapsed(partition));
   }
 
   /** Operations under way. */

@@ -74,6 +74,7 @@ export class Membership {
   #leaving = false;
   #member = false;
   #lastAnsweredMs = -Infinity;
+  #lastAssignedMs = -Infinity;
   #poked = false;
   #poking = false;
 
@@ -96,9 +97,17 @@ export class Membership {
     return this.#tokens.at(-1)?.expiresAtMs;
   }
 
-  /** Milliseconds since a heartbeat was sent that was answered: how old the right to own partitions is. */
+  /** Milliseconds since a join or a heartbeat was sent that was answered. */
   get sinceAnsweredMs(): number {
     return this.#parts.clock.monotonic() - this.#lastAnsweredMs;
+  }
+
+  /**
+   * Milliseconds since a heartbeat was sent whose answer, the assignment, was acted on: how old the right to own partitions is.
+   * A join does not renew it: what was owned before may be another's.
+   */
+  get sinceAssignedMs(): number {
+    return this.#parts.clock.monotonic() - this.#lastAssignedMs;
   }
 
   /** Whether a caller that shows `token` is the main worker; `same` compares in constant time. */
@@ -227,6 +236,7 @@ export class Membership {
       this.#tokens = [...this.#tokens.slice(-1), renewed];
     }
     peers.assigned(response);
+    this.#lastAssignedMs = Math.max(this.#lastAssignedMs, sentMs);
   }
 
   /** Tells the main worker at once that something has changed; calls that come while one is under way become one. */

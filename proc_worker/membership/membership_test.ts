@@ -239,11 +239,14 @@ Deno.test("membership: the right to write is as old as the last answered heartbe
   await clock.advance(0);
   await clock.advance(1_500);
   assert.equal(membership.sinceAnsweredMs, 1_500);
+  assert.equal(membership.sinceAssignedMs, Infinity, "a join says nothing of partitions");
   await main.answer();
   assert.equal(membership.sinceAnsweredMs, 1_500, "it was sent then, not now");
+  assert.equal(membership.sinceAssignedMs, 1_500);
   main.failing = "broken";
   await clock.advance(4_000);
   assert.equal(membership.sinceAnsweredMs, 5_500);
+  assert.equal(membership.sinceAssignedMs, 5_500);
   await membership.stop();
 });
 

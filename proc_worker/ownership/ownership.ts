@@ -15,6 +15,8 @@ interface Owned {
   /** Epoch under which it serves, or will. */
   epoch: Epoch;
   active: number;
+  /** Operations are under way that began before a {@linkcode Ownership.lapse}. */
+  lapsed: boolean;
   idle: (() => void) | undefined;
   failure: { reason: "held" | "corrupt" | "unavailable"; detail: string } | undefined;
   retry: Timer | undefined;
@@ -83,9 +85,27 @@ export class Ownership {
     if (owned === undefined) return;
     owned.active -= 1;
     if (owned.active === 0) {
+      owned.lapsed = false;
       owned.idle?.();
       owned.idle = undefined;
     }
+  }
+
+  /**
+   * The main worker may have given everything to others for a while, and what is under way here may have been answered there.
+   * Where a taken partition keeps nobody out, it is served again only when that has ended, with nothing cached.
+   */
+  lapse(): void {
+    if (this.#entities.exclusive) return;
+    for (const [partition, owned] of this.#partitions) {
+      owned.lapsed = owned.active > 0;
+      if (owned.state === "serving") this.#renew(partition, owned, owned.epoch);
+    }
+  }
+
+  /** Whether operations are under way in the partition that began before a {@linkcode lapse}: they must change nothing any more. */
+  lapsed(partition: Partition): boolean {
+    return this.#partitions.get(partition)?.lapsed ?? false;
   }
 
   /** Partitions that are served, with the epoch of each. */
@@ -136,7 +156,15 @@ export class Ownership {
   }
 
   #take(partition: Partition, epoch: Epoch): void {
-    const owned: Owned = { state: "taking", epoch, active: 0, idle: undefined, failure: undefined, retry: undefined };
+    const owned: Owned = {
+      state: "taking",
+      epoch,
+      active: 0,
+      lapsed: false,
+      idle: undefined,
+      failure: undefined,
+      retry: undefined,
+    };
     this.#partitions.set(partition, owned);
     this.#attempt(partition, owned);
   }

@@ -90,6 +90,33 @@ Deno.test("ownership: without locks a new epoch begins with nothing cached, once
   assert.deepEqual([state.dropped, serving(ownership)], [[0], ["0@8", "1@5"]]);
 });
 
+Deno.test("ownership: after a lapse a partition is served again when what had begun before has ended", async () => {
+  const { clock, entities, ownership, assign, state } = start();
+  entities.exclusive = false;
+  await assign(5, { 0: 5, 1: 5, 2: 5 });
+  assert(ownership.enter(p(0), 5));
+  assert(ownership.enter(p(2), 5));
+  ownership.lapse();
+  await assign(6, { 0: 5, 1: 5 });
+  assert.deepEqual([0, 1, 2].map((partition) => ownership.lapsed(p(partition))), [true, false, true]);
+  assert.deepEqual([state.dropped, serving(ownership)], [[1], ["1@5"]]);
+  assert(!ownership.enter(p(0), 6), "what comes must not mix with what may not write");
+  ownership.leave(p(0));
+  ownership.leave(p(2));
+  await clock.advance(0);
+  assert.deepEqual([0, 1, 2].map((partition) => ownership.lapsed(p(partition))), [false, false, false]);
+  assert.deepEqual([serving(ownership), state.released], [["0@5", "1@5"], [2]]);
+  assert(ownership.enter(p(0), 6));
+});
+
+Deno.test("ownership: where a lock keeps others out, a lapse changes nothing", async () => {
+  const { ownership, assign, state } = start();
+  await assign(5, { 0: 5 });
+  assert(ownership.enter(p(0), 5));
+  ownership.lapse();
+  assert.deepEqual([ownership.lapsed(p(0)), state.dropped, serving(ownership)], [false, [], ["0@5"]]);
+});
+
 Deno.test("ownership: a partition is released when its operations have ended; assigned again, it is taken again", async () => {
   const { clock, ownership, assign, state } = start();
   await assign(5, { 0: 5 });

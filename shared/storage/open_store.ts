@@ -3,6 +3,7 @@ import type { StoreConfig } from "../config/common.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Clock } from "../seams/clock.ts";
 import type { Random } from "../seams/random.ts";
+import type { BucketContext } from "./bucket/store.ts";
 import type { StorageEvent } from "./directory/events.ts";
 import type { Store } from "./store.ts";
 
@@ -17,7 +18,7 @@ export interface StoreContext {
     retry(kind: string, reason: string): void;
   };
   /** See `BucketContext.mayWrite`. */
-  readonly mayWrite?: () => boolean;
+  readonly mayWrite?: BucketContext["mayWrite"];
   /** Makes a store that is not there, with `partitions`; `asked`: another number in an existing store is an error. */
   readonly create?: { readonly partitions: number; readonly asked: boolean };
 }

@@ -15,7 +15,7 @@ import { sleep } from "../../shared/seams/clock.ts";
 import { randomHex } from "../../shared/seams/random.ts";
 import type { Disk } from "../../shared/storage/directory/disk.ts";
 import type { ObjectClient } from "../../shared/storage/bucket/object_client.ts";
-import { openBucketStore } from "../../shared/storage/bucket/store.ts";
+import { type BucketContext, openBucketStore } from "../../shared/storage/bucket/store.ts";
 import { openDirectoryStore } from "../../shared/storage/directory/store.ts";
 import { type Entities, type MainLock, StorageError, type Store } from "../../shared/storage/store.ts";
 import { type BucketFaults, simClient, SimService } from "./sim_bucket.ts";
@@ -194,7 +194,7 @@ export class Cluster {
     const random = this.random.fork();
     const store = await this.#open(process, random, {
       create: false,
-      mayWrite: () => started.worker?.mayWrite ?? false,
+      mayWrite: (partition) => started.worker?.mayWrite(partition) ?? false,
     });
     const opened = await retried(process, () => store.openEntities(id));
     const entities = mutation?.entities?.(opened) ?? opened;
@@ -252,7 +252,7 @@ export class Cluster {
   async #open(
     process: Process,
     random: SeededRandom,
-    { create, mayWrite }: { readonly create: boolean; readonly mayWrite?: () => boolean },
+    { create, mayWrite }: { readonly create: boolean; readonly mayWrite?: BucketContext["mayWrite"] },
   ): Promise<Store> {
     const { clock } = process;
     const made = create ? { create: { partitions: this.#options.partitions } } : {};

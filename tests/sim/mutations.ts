@@ -6,6 +6,7 @@ import { CoherenceTable } from "../../main_worker/front/cache/coherence.ts";
 import { DocumentCache } from "../../proc_worker/cache/document_cache.ts";
 import { BatchFloors } from "../../proc_worker/execute/batch_floors.ts";
 import { EntityOrder } from "../../proc_worker/execute/entity_order.ts";
+import { Membership } from "../../proc_worker/membership/membership.ts";
 import { Ownership } from "../../proc_worker/ownership/ownership.ts";
 import { FILES_PREFIX } from "../../shared/storage/bucket/layout.ts";
 import type { Disk, PartitionTable } from "../../shared/storage/directory/disk.ts";
@@ -30,6 +31,13 @@ function replaced<T extends object, K extends keyof T>(target: T, method: K, by:
   return () => {
     target[method] = original;
   };
+}
+
+/** Replaces a getter of a class. */
+function replacedGetter<T extends object>(target: T, name: keyof T, get: (this: T) => unknown): () => void {
+  const original = Object.getOwnPropertyDescriptor(target, name)!;
+  Object.defineProperty(target, name, { ...original, get });
+  return () => Object.defineProperty(target, name, original);
 }
 
 function withTable(disk: Disk, change: (table: PartitionTable) => PartitionTable): Disk {
@@ -158,6 +166,17 @@ export const MUTATIONS: readonly NamedMutation[] = [
     name: "a bucket's worker goes on under a new epoch with what it had cached",
     under: { store: "bucket", incidents: ["kill main", "clock jump", "pause worker"] },
     parts: { entities: (entities) => Object.defineProperty(entities, "exclusive", { value: true }) },
+  },
+  {
+    name: "a bucket's worker that was out goes on with what it had begun as soon as it has joined again",
+    under: { store: "bucket", incidents: ["kill main", "clock jump", "pause worker"] },
+    apply: () => {
+      const assigned = replacedGetter(Membership.prototype, "sinceAssignedMs", function (this: Membership) {
+        return this.sinceAnsweredMs;
+      });
+      const lapse = replaced(Ownership.prototype, "lapse", () => () => {});
+      return () => (assigned(), lapse());
+    },
   },
   {
     name: "writes to a bucket do not say what they replace",

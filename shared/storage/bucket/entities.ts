@@ -15,7 +15,9 @@
  * **A paused owner.** A worker that was stopped (SIGSTOP, a frozen machine) and wakes up may believe for a moment that it
  * still owns what has been given to another one. `mayWrite` is asked right before each request that changes something,
  * also before each repetition and after each wait for a turn; it answers from this process's own monotonic clock, so the
- * woken worker, whose last heartbeat is too old, sends nothing. What remains is a request that had left before the pause,
+ * woken worker, whose last heartbeat is too old, sends nothing. Once a heartbeat was answered again, what had begun before the
+ * gap still sends nothing: it would decide anew on what another owner wrote, though that one has answered it long ago. What
+ * remains is a request that had left before the pause,
  * or is stuck in the network:
  * - It arrives before the new owner wrote the entity: it is carried out. The new owner may have read the older
  *   version already and serve that from its cache until its next write to the entity, which is refused, or until the
@@ -82,8 +84,8 @@ export interface BucketParts {
   readonly clock: Clock;
   readonly conditions: Conditions;
   readonly partitions: number;
-  /** Whether this process may still act as the owner of anything; asked right before each request that changes something. */
-  readonly mayWrite: () => boolean;
+  /** Whether this process may still act as the owner of the partition, or of anything; asked right before each change. */
+  readonly mayWrite: (partition?: Partition) => boolean;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -195,11 +197,14 @@ export class BucketEntities implements Entities {
   }
 
   /** Asked right before each request that changes something. */
-  readonly #guard = () => {
-    if (!this.#parts.mayWrite()) {
-      throw new StorageError("unavailable", "this worker has not heard from the main worker for too long to write");
+  #guard(partition: Partition): void {
+    if (!this.#parts.mayWrite(partition)) {
+      throw new StorageError(
+        "unavailable",
+        "this worker has not heard from the main worker for so long that others may own what it owned",
+      );
     }
-  };
+  }
 
   async #get(name: EntityName, deadline: number): Promise<ObjectBody | undefined> {
     const key = envelopeKey(name);
@@ -244,7 +249,7 @@ export class BucketEntities implements Entities {
     try {
       const answer = await requests.run("put", (signal) => client.put(key, envelope, condition, signal), {
         deadline: deadline - S3_READ_BACK_MS,
-        guard: this.#guard,
+        guard: () => this.#guard(write.partition),
       });
       doubts = answer.doubts;
       if (answer.value.kind === "stored") {
@@ -289,7 +294,7 @@ export class BucketEntities implements Entities {
       if (ours !== undefined && theirs?.version === ours.version) return { kind: "conflict" };
     }
     // What the owner's blind write found in its way was there before: nobody else may have replaced it since.
-    if (found !== undefined && write.blind && this.#parts.mayWrite()) return { kind: "conflict" };
+    if (found !== undefined && write.blind && this.#parts.mayWrite(write.partition)) return { kind: "conflict" };
     return lost === undefined ? { kind: "conflict" } : new StorageError("unknown", lost);
   }
 
@@ -313,7 +318,7 @@ export class BucketEntities implements Entities {
     try {
       const answer = await requests.run("delete", (signal) => client.delete(key, ifMatch, signal), {
         deadline: deadline - S3_READ_BACK_MS,
-        guard: this.#guard,
+        guard: () => this.#guard(write.partition),
       });
       if (answer.value === "deleted") return { kind: "committed", token: undefined };
       doubtful = answer.doubts > 0;
@@ -345,7 +350,7 @@ export class BucketEntities implements Entities {
       try {
         const answer = await requests.run(kind, attempt, {
           deadline: deadline - S3_READ_BACK_MS,
-          guard: this.#guard,
+          guard: () => this.#guard(write.partition),
           stopWhenDoubtful: true,
         });
         return { kind: "committed", token: answer.value };

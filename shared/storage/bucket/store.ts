@@ -1,5 +1,6 @@
 /** Opens a store in a bucket of an S3-compatible service: `openBucketStore`. */
 import { PARTITIONS_MAX, S3_LEASE_MS, S3_OPERATION_MS } from "../../limits.ts";
+import type { Partition } from "../../names.ts";
 import type { Clock } from "../../seams/clock.ts";
 import { type Random, randomHex } from "../../seams/random.ts";
 import {
@@ -39,10 +40,11 @@ export interface BucketContext {
   readonly hooks?: RequestHooks;
   /**
    * Whether this process may still act as the owner of its partitions: `false` when its last heartbeat, by its own
-   * monotonic clock, is so old that the main worker may have given them to another worker. Asked right before each
-   * request that changes an entity. Default: always.
+   * monotonic clock, is so old that the main worker may have given them to another worker, and of a partition also as long
+   * as operations are under way in it that began before such a gap. Asked right before each request that changes an entity.
+   * Default: always.
    */
-  readonly mayWrite?: () => boolean;
+  readonly mayWrite?: (partition?: Partition) => boolean;
   /** Default: the AWS SDK, by the options. */
   readonly client?: ObjectClient;
   /** How long the main worker's lease lasts after each renewal. Default: `S3_LEASE_MS`. */
