@@ -1,9 +1,10 @@
 /** A connection to a gRPC server: calls with a deadline that end in an answer or a {@linkcode TransportError}. */
 import { Buffer } from "node:buffer";
-import type { Socket } from "node:net";
 import grpc from "@grpc/grpc-js";
 import {
   GRPC_ANSWER_EXTRA_BYTES,
+  GRPC_CONNECT_MS_MAX,
+  GRPC_CONNECT_MS_MIN,
   GRPC_EVENTS_OPEN_MS,
   GRPC_KEEPALIVE_MS,
   GRPC_KEEPALIVE_TIMEOUT_MS,
@@ -13,6 +14,7 @@ import {
 } from "../../limits.ts";
 import { TransportError } from "../transport.ts";
 import { type Address, formatAddress, nobodyListens, parseAddress } from "./address.ts";
+import { Connections } from "./connections.ts";
 import { failureOfStatus, refusalOf, WireError } from "./errors.ts";
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { MessageCodec } from "./message_codec.ts";
@@ -45,9 +47,11 @@ const identity = (bytes: Buffer) => bytes;
 /** Calls methods of one server. Connects when it is first used, and again whenever the connection is lost. */
 export class Channel {
   readonly #address: Address;
-  readonly #client: grpc.Client;
+  readonly #options: ChannelOptions;
   readonly #token: () => string;
-  readonly #sockets = new Set<Socket>();
+  #connections!: Connections;
+  #client: grpc.Client;
+  #connectMs = GRPC_CONNECT_MS_MIN;
   #closed = false;
   #metadata = new grpc.Metadata();
   #metadataToken = "";
@@ -58,12 +62,18 @@ export class Channel {
     grpc.setLogVerbosity(grpc.logVerbosity.NONE);
     deferSessionDestruction();
     this.#address = parseAddress(address);
+    this.#options = options;
     this.#token = token;
-    const tls = clientTls(options.tls, this.#address.host, options.serverName);
-    const credentials = tracking(tls.credentials, this.#sockets);
-    this.#client = new grpc.Client(formatAddress(this.#address), credentials, {
-      "grpc.max_send_message_length": options.messageBytesMax,
-      "grpc.max_receive_message_length": options.messageBytesMax + GRPC_ANSWER_EXTRA_BYTES,
+    this.#client = this.#open();
+  }
+
+  #open(): grpc.Client {
+    const { messageBytesMax, tls, serverName } = this.#options;
+    const { credentials, options } = clientTls(tls, this.#address.host, serverName);
+    this.#connections = new Connections(credentials, this.#connectMs, () => this.#renew());
+    return new grpc.Client(formatAddress(this.#address), credentials, {
+      "grpc.max_send_message_length": messageBytesMax,
+      "grpc.max_receive_message_length": messageBytesMax + GRPC_ANSWER_EXTRA_BYTES,
       "grpc.keepalive_time_ms": GRPC_KEEPALIVE_MS,
       "grpc.keepalive_timeout_ms": GRPC_KEEPALIVE_TIMEOUT_MS,
       "grpc.keepalive_permit_without_calls": 1,
@@ -76,9 +86,26 @@ export class Channel {
       "grpc.service_config_disable_resolution": 1,
       // A shared connection would make a new client wait for the back-off of an old one.
       "grpc.use_local_subchannel_pool": 1,
-      "grpc-node.flow_control_window": options.messageBytesMax,
-      ...tls.options,
+      "grpc-node.flow_control_window": messageBytesMax,
+      ...options,
     });
+  }
+
+  /**
+   * Starts over, from the name of the host on, when an attempt to connect has come to nothing in its time: whoever had the
+   * address is gone without a word, and TCP would go on for two minutes. Calls that wait for a connection break. The next
+   * attempt has twice the time, so that a slow network gets its connection.
+   */
+  #renew(): void {
+    if (this.#client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY) {
+      this.#connectMs = GRPC_CONNECT_MS_MIN;
+      return;
+    }
+    this.#connectMs = Math.min(this.#connectMs * 2, GRPC_CONNECT_MS_MAX);
+    this.#connections.destroy();
+    const given = this.#client;
+    this.#client = this.#open();
+    closeSoon(given);
   }
 
   /** One call. @throws {TransportError} */
@@ -216,9 +243,8 @@ export class Channel {
    */
   close(): void {
     this.#closed = true;
-    for (const socket of this.#sockets) socket.destroy();
-    // The client's own close says GOAWAY on a session that is still there.
-    setTimeout(() => this.#client.close(), 0);
+    this.#connections.destroy();
+    closeSoon(this.#client);
   }
 
   /** Starts a call, which throws at once on a client that was closed. */
@@ -252,7 +278,8 @@ export class Channel {
 
   /** Rejects with what the status means. */
   async #fail(path: string, error: grpc.ServiceError): Promise<never> {
-    const message = `${path} at ${formatAddress(this.#address)}: ${error.details || error.message}`;
+    const details = error.details === NEVER_STARTED ? "no connection in time" : error.details || error.message;
+    const message = `${path} at ${formatAddress(this.#address)}: ${details}`;
     // A call that found no connection was never sent. Why the last attempt to connect failed may be old news, so whether
     // nobody listens is asked now.
     if (error.code === grpc.status.UNAVAILABLE && NOT_CONNECTED.test(error.details)) {
@@ -263,30 +290,16 @@ export class Channel {
   }
 }
 
-/** The part of credentials in which grpc-js makes its connections. */
-interface Connecting {
-  _createSecureConnector(...options: unknown[]): { connect(socket: Socket): Promise<unknown> };
-}
-
-/** Credentials that remember the sockets of the connections that are made with them. */
-function tracking(credentials: grpc.ChannelCredentials, sockets: Set<Socket>): grpc.ChannelCredentials {
-  const inner = credentials as unknown as Connecting;
-  const create = inner._createSecureConnector.bind(credentials);
-  inner._createSecureConnector = (...options) => {
-    const connector = create(...options);
-    const connect = connector.connect.bind(connector);
-    connector.connect = (socket) => {
-      sockets.add(socket);
-      socket.once("close", () => sockets.delete(socket));
-      return connect(socket);
-    };
-    return connector;
-  };
-  return credentials;
+/** Closes a client whose sockets were destroyed: its own close says GOAWAY on a session that is still there. */
+function closeSoon(client: grpc.Client): void {
+  setTimeout(() => client.close(), 0);
 }
 
 /** What grpc-js says when there was no connection to send a call on; a server that answers is never quoted like this. */
 const NOT_CONNECTED = /^No connection established\. Last error: .*ECONNREFUSED/s;
+
+/** What grpc-js says of a call that waited for a connection when its client was closed. */
+const NEVER_STARTED = "Channel closed before call started";
 
 function isServiceError(error: unknown): error is grpc.ServiceError {
   return error instanceof Error && "code" in error && "details" in error;
