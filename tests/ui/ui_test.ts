@@ -685,6 +685,43 @@ Deno.test({
         });
       });
 
+      await t.step("charts whose drawing the server could not bring appear when it can", async () => {
+        await inTab(browser, url, async (tab) => {
+          const { page } = tab;
+          const drawing = "**/assets/uPlot*";
+          const charts = page.locator(".chart canvas");
+          await tab.whileServerIsAway(async () => {
+            const asked = Promise.withResolvers<void>();
+            const away = Promise.withResolvers<void>();
+            await page.route(drawing, async (route) => {
+              asked.resolve();
+              await away.promise;
+              await route.abort();
+            });
+            await tab.signIn(ADMIN_KEY);
+            await asked.promise;
+            await database.stopMain();
+            away.resolve();
+            await page.getByText("The server does not answer.").waitFor();
+            assert.equal(await charts.count(), 0);
+            await page.unroute(drawing);
+            tab.expectStatus(503);
+            database.startMain();
+            await database.ready();
+            await charts.nth(1).waitFor();
+
+            // Another version that was started meanwhile has other files.
+            await page.route(drawing, (route) => route.abort());
+            await page.reload();
+            await page.getByText("This part of the page could not be fetched.").first().waitFor();
+            await tab.shot("part-missing");
+            await page.unroute(drawing);
+            await page.getByRole("button", { name: "Try again" }).first().click();
+            await charts.nth(1).waitFor();
+          });
+        });
+      });
+
       await t.step("without a worker every pane says so once, and goes on when there is one", async () => {
         await signedIn(browser, url, async (tab) => {
           const { page } = tab;

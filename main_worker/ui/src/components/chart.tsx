@@ -5,7 +5,9 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { AlignedData, default as UPlot, Options } from "uplot";
 import { useApp } from "../app/app.ts";
+import { PartMissing, useLazyModule } from "../app/lazy_module.ts";
 import { clock } from "../format/time.ts";
+import { Problem } from "./states.tsx";
 
 interface ChartSeries {
   readonly label: string;
@@ -25,6 +27,8 @@ interface ChartProps {
   readonly height?: number;
 }
 
+const loadPlot = () => import("uplot");
+
 const HEIGHT = 180;
 /** A chart shows at least this much time, so that it does not stretch while the first figures come in. */
 const SPAN_S_MIN = 120;
@@ -40,24 +44,28 @@ export function Chart({ summary, times, series, format, height = HEIGHT }: Chart
   const latest = useRef(data);
   latest.current = data;
 
+  const { part, problem, retry } = useLazyModule(loadPlot);
+
   useEffect(() => {
-    let gone = false;
+    if (!part) return;
     const element = host.current!;
+    plot.current = new part.default(options(element, series, format, height), latest.current, element);
     const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
-    import("uplot").then(({ default: Plot }) => {
-      if (gone) return;
-      plot.current = new Plot(options(element, series, format, height), latest.current, element);
-      observer.observe(element);
-    });
+    observer.observe(element);
     return () => {
-      gone = true;
       observer.disconnect();
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [shape, colours, height]);
+  }, [part, shape, colours, height]);
   useEffect(() => plot.current?.setData(data));
-  return <div ref={host} class="chart" role="img" aria-label={summary} style={{ minHeight: `${height}px` }} />;
+  return (
+    <>
+      {/* That the server is away is said once, by the frame around the page. */}
+      {problem instanceof PartMissing && <Problem error={problem} retry={retry} />}
+      <div ref={host} class="chart" role="img" aria-label={summary} style={{ minHeight: `${height}px` }} />
+    </>
+  );
 }
 
 function options(

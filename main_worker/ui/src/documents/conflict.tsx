@@ -5,8 +5,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { StoredDocument } from "../api/client.ts";
 import { useApp } from "../app/app.ts";
+import { useLazyModule } from "../app/lazy_module.ts";
 import { Button } from "../components/button.tsx";
-import { Note } from "../components/states.tsx";
+import { Note, Problem } from "../components/states.tsx";
 import { formatJson } from "../format/json_text.ts";
 import { moment } from "../format/time.ts";
 
@@ -23,28 +24,25 @@ interface ConflictProps {
   readonly onBack: (text: string) => void;
 }
 
+const loadEditor = () => import("../editor/json_editor.ts");
+
 /** Both sides, and the decision. */
 export function Conflict({ theirs, mine, busy, onTakeTheirs, onSaveMine, onBack }: ConflictProps) {
   const { nowMs } = useApp();
   const host = useRef<HTMLDivElement>(null);
   const [text, setText] = useState(() => formatJson(mine));
+  const { part, problem, retry } = useLazyModule(loadEditor);
+
   useEffect(() => {
-    let view: { destroy(): void } | undefined;
-    let gone = false;
-    import("../editor/json_editor.ts").then(({ createMergeView }) => {
-      if (gone) return;
-      view = createMergeView({
-        parent: host.current!,
-        theirs: theirs ? formatJson(theirs.text) : "",
-        mine: text,
-        onChange: setText,
-      });
+    if (!part) return;
+    const view = part.createMergeView({
+      parent: host.current!,
+      theirs: theirs ? formatJson(theirs.text) : "",
+      mine: text,
+      onChange: setText,
     });
-    return () => {
-      gone = true;
-      view?.destroy();
-    };
-  }, [theirs?.etag]);
+    return () => view.destroy();
+  }, [part, theirs?.etag]);
   const when = theirs?.updatedAtMs ? `, saved ${moment(theirs.updatedAtMs, nowMs.value)}` : "";
   return (
     <section class="conflict" aria-label="Conflict">
@@ -59,6 +57,7 @@ export function Conflict({ theirs, mine, busy, onTakeTheirs, onSaveMine, onBack 
         <h3>{theirs ? `Theirs: version ${theirs.version}${when}` : "Theirs: deleted"}</h3>
         <h3>Yours</h3>
       </div>
+      {problem && <Problem error={problem} retry={retry} />}
       <div ref={host} class="merge-host" />
       <footer class="pane-foot">
         <Button kind="ghost" onClick={() => onBack(text)}>Back to editing</Button>

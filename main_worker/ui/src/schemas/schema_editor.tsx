@@ -4,10 +4,11 @@
 /**
  * Edits a JSON Schema: checks it against the documents that are there before it is saved, and says which would not pass.
  */
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, explain } from "../api/errors.ts";
 import type { SchemaCheck } from "../api/types.ts";
 import { useApp } from "../app/app.ts";
+import { useLazyModule } from "../app/lazy_module.ts";
 import { useLeaveGuard } from "../app/leave_guard.ts";
 import { href } from "../app/router.ts";
 import { useSaveKey } from "../app/save_key.ts";
@@ -23,6 +24,8 @@ import { formatJson, isCompact, isJson } from "../format/json_text.ts";
 import { count, counted } from "../format/numbers.ts";
 import { visible } from "../format/visible.ts";
 import { CheckResult } from "./check_result.tsx";
+
+const loadMetaSchema = () => import("../editor/meta_schema.ts");
 
 /** A check reads every document of the schema. */
 const CHECK_MS_MAX = 10 * 60_000;
@@ -49,6 +52,11 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
   const [failure, setFailure] = useState<string | null>(null);
   const [check, setCheck] = useState<SchemaCheck | null>(null);
   const editor = useRef<JsonEditor | null>(null);
+  // Where it is missing nothing but its suggestions are.
+  const { part: meta } = useLazyModule(loadMetaSchema);
+  useEffect(() => {
+    if (meta) editor.current?.setSchema(meta.META_SCHEMA);
+  }, [meta]);
   const dirty = text !== original;
   useLeaveGuard(dirty, "Discard your changes to this schema?");
 
@@ -231,10 +239,9 @@ export function SchemaEditor({ id, text: initial, entities, stored }: SchemaEdit
           setFailure(null);
           setCheck(null);
         }}
-        onReady={async (ready) => {
+        onReady={(ready) => {
           editor.current = ready;
-          const { META_SCHEMA } = await import("../editor/meta_schema.ts");
-          ready.setSchema(META_SCHEMA);
+          if (meta) ready.setSchema(meta.META_SCHEMA);
         }}
       />
     </section>
