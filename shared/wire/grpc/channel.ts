@@ -70,7 +70,7 @@ export class Channel {
   #open(): grpc.Client {
     const { messageBytesMax, tls, serverName } = this.#options;
     const { credentials, options } = clientTls(tls, this.#address.host, serverName);
-    this.#connections = new Connections(credentials, this.#connectMs, () => this.#renew());
+    this.#connections = new Connections(credentials, () => this.#connectMs, () => this.#renew());
     return new grpc.Client(formatAddress(this.#address), credentials, {
       "grpc.max_send_message_length": messageBytesMax,
       "grpc.max_receive_message_length": messageBytesMax + GRPC_ANSWER_EXTRA_BYTES,
@@ -128,6 +128,7 @@ export class Channel {
         (error, value) => error === null ? resolve(value!) : reject(error),
       ));
     const answer = await promise.catch((error: grpc.ServiceError) => this.#fail(method.path, error));
+    this.#connectMs = GRPC_CONNECT_MS_MIN;
     return this.#decode(method.path, method.response, answer);
   }
 

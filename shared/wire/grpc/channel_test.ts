@@ -2,14 +2,14 @@
 import assert from "assert";
 import { connect, createServer, type Socket } from "node:net";
 import { GRPC_CONNECT_MS_MIN, GRPC_MESSAGE_BYTES_MAX_DEFAULT } from "../../limits.ts";
-import { TransportError } from "../transport.ts";
+import { fails } from "./fails_test_support.ts";
 import { connectMainOverGrpc } from "./main_client.ts";
 import { serveMainOverGrpc } from "./main_server.ts";
 
 const messageBytesMax = GRPC_MESSAGE_BYTES_MAX_DEFAULT;
 const FAREWELL = { workerId: "w", session: "00112233445566778899aabbccddeeff", token: "t" };
 
-/** A way to the server on which the first `lost` connections lead nowhere; the others count as `through`. */
+/** A way to the server on which the next `lost` connections lead nowhere; the others count as `through`. */
 class Way {
   readonly #server;
   readonly #sockets = new Set<Socket>();
@@ -18,10 +18,11 @@ class Way {
   lostCount = 0;
   throughCount = 0;
 
-  constructor(port: number, lost: number) {
+  constructor(port: number, private lost: number) {
     this.#server = createServer((socket) => {
       this.#keep(socket);
-      if (this.lostCount < lost) {
+      if (this.lost > 0) {
+        this.lost -= 1;
         this.lostCount += 1;
         this.held.add(socket.once("close", () => this.held.delete(socket)));
         socket.resume();
@@ -43,9 +44,15 @@ class Way {
     return `127.0.0.1:${(this.#server.address() as { port: number }).port}`;
   }
 
+  /** Breaks every connection, and loses as many of those that come. */
+  cut(lost: number): void {
+    this.lost = lost;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut(0);
     await closed;
   }
 }
@@ -64,17 +71,24 @@ Deno.test("a channel gives up an attempt to connect that nobody answers, and rea
   const client = connectMainOverGrpc({ address: await way.open(), messageBytesMax });
   try {
     // More time than the first attempt gets: what ends it is the attempt's own end.
-    const first = client.unsubscribe(FAREWELL, 4 * GRPC_CONNECT_MS_MIN);
-    await assert.rejects(first, (error) => error instanceof TransportError && error.reason === "broken");
+    await assert.rejects(client.unsubscribe(FAREWELL, 4 * GRPC_CONNECT_MS_MIN), fails("broken"));
     assert.equal(farewells, 0);
     await client.unsubscribe(FAREWELL, 4 * GRPC_CONNECT_MS_MIN);
     assert.deepEqual([way.lostCount, way.throughCount, farewells], [1, 1, 1]);
     assert.equal(way.held.size, 0, "the connection that leads nowhere was left open");
 
+    // After an answer an attempt has as long as the first one had, which is less than this call has.
+    way.cut(1);
+    let failure: unknown;
+    while (way.lostCount < 2) failure = await client.unsubscribe(FAREWELL, 1.5 * GRPC_CONNECT_MS_MIN).catch((e) => e);
+    assert(fails("broken")(failure));
+    await client.unsubscribe(FAREWELL, 4 * GRPC_CONNECT_MS_MIN);
+    assert.deepEqual([way.lostCount, way.held.size, way.throughCount, farewells], [2, 0, 2, 2]);
+
     // A connection that was made outlives the time that an attempt has.
     await new Promise((resolve) => setTimeout(resolve, 2 * GRPC_CONNECT_MS_MIN + 500));
     await client.unsubscribe(FAREWELL, 4 * GRPC_CONNECT_MS_MIN);
-    assert.deepEqual([way.throughCount, farewells], [1, 2]);
+    assert.deepEqual([way.throughCount, farewells], [2, 3]);
   } finally {
     client.close();
     await way.close();

@@ -19,14 +19,14 @@ interface Securing {
 
 /** What is done with the connections of the client that has these credentials, which no other client may have. */
 export class Connections {
-  readonly #attemptMs: number;
+  readonly #attemptMs: () => number;
   readonly #onOverdue: () => void;
   readonly #sockets = new Set<Socket>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #destroyed = false;
 
-  /** `onOverdue` is called `attemptMs` after an attempt began that no later one to the same address has followed. */
-  constructor(credentials: grpc.ChannelCredentials, attemptMs: number, onOverdue: () => void) {
+  /** `onOverdue` is called `attemptMs()` after an attempt began that no later one to the same address has followed. */
+  constructor(credentials: grpc.ChannelCredentials, attemptMs: () => number, onOverdue: () => void) {
     this.#attemptMs = attemptMs;
     this.#onOverdue = onOverdue;
     const securing = credentials as unknown as Securing;
@@ -60,7 +60,7 @@ export class Connections {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#onOverdue();
-    }, this.#attemptMs);
+    }, this.#attemptMs());
     this.#timers.add(timer);
     return timer;
   }
