@@ -80,6 +80,8 @@ export const BATCH_OPERATIONS_MIN = 16;
 export const BATCHES_IN_FLIGHT_MAX = 4;
 export const S3_BATCHES_IN_FLIGHT_MAX = 16;
 export const QUEUE_OPERATIONS_MAX = 20_000;
+/** Repeated operations of one dispatcher that a worker knows at a time: all that can be waiting, some of them twice. */
+export const REPEATED_OPERATIONS_MAX = 2 * QUEUE_OPERATIONS_MAX;
 export const QUEUE_BYTES_MAX = 64 * MIB;
 /** Writes with an unknown outcome that the main worker remembers; beyond it, whole partitions count as unresolved. */
 export const UNRESOLVED_WRITES_MAX = 100_000;

@@ -72,6 +72,8 @@ type Known = Omit<Current, "document">;
 /** Documents are judged for so long before others get a turn. */
 const JUDGING_MS_A_TURN = 10;
 
+const NOT_OWNER: OperationResult = { kind: "retry", reason: "not_owner" };
+
 const ABSENT = failure("not_found", "there is no such entity");
 
 export class Executor {
@@ -105,21 +107,23 @@ export class Executor {
   /** Executes a batch: its operations concurrently, in the given order per entity. Never rejects. */
   async processBatch(request: BatchRequest): Promise<BatchResponse> {
     const { floors, schemas } = this.#parts;
-    if (!floors.begin(request.dispatcher, request.seq, request.floor)) {
-      return { results: request.operations.map(() => ({ kind: "retry", reason: "not_owner" })) };
-    }
+    const { dispatcher, seq, epoch } = request;
+    if (!floors.begin(dispatcher, seq, request.floor)) return { results: request.operations.map(() => NOT_OWNER) };
     try {
       for (const [hash, text] of request.schemas) schemas.add(hash, text);
       const answer = { bytes: 0, violations: new ViolationRoom(BATCH_VIOLATIONS_CHARS_MAX, Infinity) };
-      return { results: await Promise.all(request.operations.map((op) => this.#run(op, request.epoch, answer))) };
+      const results = request.operations.map((op) =>
+        floors.admit(dispatcher, seq, op) ? this.#run(op, epoch, answer) : NOT_OWNER
+      );
+      return { results: await Promise.all(results) };
     } finally {
-      floors.end(request.dispatcher, request.seq);
+      floors.end(dispatcher, seq);
     }
   }
 
   async #run(op: Operation, epoch: Epoch, answer: Answer): Promise<OperationResult> {
     const { ownership, metrics, clock } = this.#parts;
-    if (op.kind !== "validate" && !ownership.enter(op.partition, epoch)) return { kind: "retry", reason: "not_owner" };
+    if (op.kind !== "validate" && !ownership.enter(op.partition, epoch)) return NOT_OWNER;
     this.#active += 1;
     const startedMs = clock.monotonic();
     let result: OperationResult;

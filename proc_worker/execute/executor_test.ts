@@ -141,6 +141,18 @@ Deno.test("executor: only the owner executes, and only for routes that know it",
   assert.equal(e.entities.commits.length, 0);
 });
 
+Deno.test("executor: an attempt that turns up after a later one, and after what was written since, changes nothing", async () => {
+  const e = await executing();
+  const put = e.op("put", "k", { payload: bytes("1") });
+  // Batch 1 is under way all the time.
+  const again = await e.batch([{ ...put, attempt: 2 }], { floor: 1, seq: 3 });
+  const next = await e.batch([e.op("put", "k", { payload: bytes("2") })], { floor: 1, seq: 4 });
+  assert.deepEqual([...again, ...next].map(summary), ["stored v1", "stored v2"]);
+  const late = await e.batch([put, e.op("put", "other", { payload: bytes("3") })], { floor: 1, seq: 2 });
+  assert.deepEqual(late.map(summary), ["retry not_owner", "stored v1"]);
+  assert.equal(summary(await e.get("k")), "found 2 v2");
+});
+
 Deno.test("executor: operations on one entity run in order, those on others don't wait for them", async () => {
   const e = await executing();
   const hold = Promise.withResolvers<void>();

@@ -150,6 +150,11 @@ export const MUTATIONS: readonly NamedMutation[] = [
         }),
   },
   {
+    name: "an attempt that was given up runs after a later one",
+    under: { store: "bucket", incidents: ["slow down"], network: { lateRequest: 0.1, lateMsMax: 1_000 } },
+    apply: () => replaced(BatchFloors.prototype, "admit", () => () => true),
+  },
+  {
     name: "a worker keeps its cache of a partition that it gave up",
     apply: () => replaced(DocumentCache.prototype, "dropPartition", () => () => {}),
   },
