@@ -265,9 +265,12 @@ export const GRPC_EXCHANGES_MAX = 64;
 export const GRPC_SHARED_CALL_BYTES_MAX = 256 * KIB;
 export const GRPC_KEEPALIVE_MS = 10_000;
 export const GRPC_KEEPALIVE_TIMEOUT_MS = 5_000;
-/** What an attempt to connect may take, TLS and HTTP/2 included, at first; after each that took longer, twice as much. */
+/**
+ * What an attempt to connect may take, TLS and HTTP/2 included, at first; after each that took longer, twice as much. No more
+ * than a heartbeat has: in a longer one TCP asks too rarely to notice soon that somebody answers again.
+ */
 export const GRPC_CONNECT_MS_MIN = 2_000;
-export const GRPC_CONNECT_MS_MAX = 20_000;
+export const GRPC_CONNECT_MS_MAX = 5_000;
 export const GRPC_RECONNECT_MS_MIN = 100;
 export const GRPC_RECONNECT_MS_MAX = 1_000;
 export const GRPC_RESOLVE_MS_MIN = 1_000;
