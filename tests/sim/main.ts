@@ -1,5 +1,9 @@
-/** `deno task sim --seeds=N [--from=S] [--store=bucket]`, or `--seed=S` for one that is told in detail. Exit status 1 when a seed fails. */
+/**
+ * `deno task sim --seeds=N [--from=S] [--store=bucket] [--narrow]`, or `--seed=S` for one that is told in detail. `--narrow`: few
+ * kinds of incident in each. Exit status 1 when a seed fails.
+ */
 import { parseArgs } from "node:util";
+import { narrow } from "./narrow.ts";
 import { simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
@@ -9,6 +13,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     seed: { type: "string" },
     store: { type: "string", default: "directory" },
+    narrow: { type: "boolean", default: false },
   },
 });
 const one = values.seed !== undefined;
@@ -31,16 +36,15 @@ let acknowledged = 0;
 let undecided = 0;
 const startedMs = performance.now();
 for (let seed = first; seed < first + count; seed++) {
-  const result = await simulate({ seed, store });
+  const result = await simulate(values.narrow ? narrow(seed, store) : { seed, store });
   operations += result.operations;
   acknowledged += result.acknowledged;
   undecided += result.undecided;
   if (one) console.log(result.incidents.join("\n"));
   if (result.violations.length > 0) {
     failed += 1;
-    console.log(
-      `seed ${seed}:\n${result.violations.join("\n")}\n  replay with: deno task sim --store=${store} --seed=${seed}`,
-    );
+    const kind = `--store=${store}${values.narrow ? " --narrow" : ""}`;
+    console.log(`seed ${seed}:\n${result.violations.join("\n")}\n  replay with: deno task sim ${kind} --seed=${seed}`);
   }
   if (!one && (seed - first + 1) % 500 === 0) {
     console.log(

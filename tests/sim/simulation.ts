@@ -22,7 +22,7 @@ const ALWAYS = [
 ] as const;
 
 /** What it can do, by the kind of store. */
-const INCIDENTS = {
+export const INCIDENTS = {
   directory: [...ALWAYS, "disk full", "failing syncs"],
   bucket: [...ALWAYS, "replace main", "outage", "slow down"],
 } as const;
