@@ -22,7 +22,8 @@ export class Connections {
   readonly #attemptMs: () => number;
   readonly #onOverdue: () => void;
   readonly #sockets = new Set<Socket>();
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  /** Of the last attempt to each address. */
+  readonly #timers = new Map<SecureConnector, ReturnType<typeof setTimeout>>();
   #destroyed = false;
 
   /** `onOverdue` is called `attemptMs()` after an attempt began that no later one to the same address has followed. */
@@ -37,11 +38,10 @@ export class Connections {
   #watch(connector: SecureConnector): SecureConnector {
     const waitForReady = connector.waitForReady.bind(connector);
     const connect = connector.connect.bind(connector);
-    let timer: ReturnType<typeof setTimeout> | undefined;
     connector.waitForReady = () => {
       if (this.#destroyed) return Promise.reject(new Error("the client was given up"));
-      this.#clear(timer);
-      timer = this.#start();
+      clearTimeout(this.#timers.get(connector));
+      this.#timers.set(connector, setTimeout(() => this.#overdue(connector), this.#attemptMs()));
       return waitForReady();
     };
     connector.connect = (socket) => {
@@ -56,25 +56,15 @@ export class Connections {
     return connector;
   }
 
-  #start(): ReturnType<typeof setTimeout> {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.#onOverdue();
-    }, this.#attemptMs());
-    this.#timers.add(timer);
-    return timer;
-  }
-
-  #clear(timer: ReturnType<typeof setTimeout> | undefined): void {
-    if (timer === undefined) return;
-    clearTimeout(timer);
-    this.#timers.delete(timer);
+  #overdue(connector: SecureConnector): void {
+    this.#timers.delete(connector);
+    this.#onOverdue();
   }
 
   /** Cuts every connection, and each that an attempt under way still makes. */
   destroy(): void {
     this.#destroyed = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
     for (const socket of this.#sockets) socket.destroy();
   }
