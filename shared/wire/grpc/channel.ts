@@ -279,7 +279,8 @@ export class Channel {
 
   /** Rejects with what the status means. */
   async #fail(path: string, error: grpc.ServiceError): Promise<never> {
-    const details = error.details === NEVER_STARTED ? "no connection in time" : error.details || error.message;
+    const unconnected = error.details === NEVER_STARTED && !this.#closed;
+    const details = unconnected ? "no connection in time" : error.details || error.message;
     const message = `${path} at ${formatAddress(this.#address)}: ${details}`;
     // A call that found no connection was never sent. Why the last attempt to connect failed may be old news, so whether
     // nobody listens is asked now.
