@@ -42,6 +42,12 @@ export interface Exchange<Request> {
   cancel(): void;
 }
 
+/** A client and what it has of connections; both are given up together. */
+interface Line {
+  readonly client: grpc.Client;
+  readonly connections: Connections;
+}
+
 const identity = (bytes: Buffer) => bytes;
 
 /** Calls methods of one server. Connects when it is first used, and again whenever the connection is lost. */
@@ -49,8 +55,7 @@ export class Channel {
   readonly #address: Address;
   readonly #options: ChannelOptions;
   readonly #token: () => string;
-  #connections!: Connections;
-  #client: grpc.Client;
+  #line: Line;
   #connectMs = GRPC_CONNECT_MS_MIN;
   #closed = false;
   #metadata = new grpc.Metadata();
@@ -64,14 +69,14 @@ export class Channel {
     this.#address = parseAddress(address);
     this.#options = options;
     this.#token = token;
-    this.#client = this.#open();
+    this.#line = this.#open();
   }
 
-  #open(): grpc.Client {
+  #open(): Line {
     const { messageBytesMax, tls, serverName } = this.#options;
     const { credentials, options } = clientTls(tls, this.#address.host, serverName);
-    this.#connections = new Connections(credentials, () => this.#connectMs, () => this.#renew());
-    return new grpc.Client(formatAddress(this.#address), credentials, {
+    const connections = new Connections(credentials, () => this.#connectMs, () => this.#renew());
+    const client = new grpc.Client(formatAddress(this.#address), credentials, {
       "grpc.max_send_message_length": messageBytesMax,
       "grpc.max_receive_message_length": messageBytesMax + GRPC_ANSWER_EXTRA_BYTES,
       "grpc.keepalive_time_ms": GRPC_KEEPALIVE_MS,
@@ -89,6 +94,7 @@ export class Channel {
       "grpc-node.flow_control_window": messageBytesMax,
       ...options,
     });
+    return { client, connections };
   }
 
   /**
@@ -97,15 +103,13 @@ export class Channel {
    * attempt has twice the time, so that a slow network gets its connection.
    */
   #renew(): void {
-    if (this.#client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY) {
+    if (this.#line.client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY) {
       this.#connectMs = GRPC_CONNECT_MS_MIN;
       return;
     }
     this.#connectMs = Math.min(this.#connectMs * 2, GRPC_CONNECT_MS_MAX);
-    this.#connections.destroy();
-    const given = this.#client;
-    this.#client = this.#open();
-    closeSoon(given);
+    cut(this.#line);
+    this.#line = this.#open();
   }
 
   /** One call. @throws {TransportError} */
@@ -118,7 +122,7 @@ export class Channel {
     const bytes = method.request.encode(request);
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     this.#start(method.path, () =>
-      this.#client.makeUnaryRequest(
+      this.#line.client.makeUnaryRequest(
         method.path,
         identity,
         identity,
@@ -144,7 +148,7 @@ export class Channel {
     const bytes = method.request.encode(request);
     const call = this.#start(
       method.path,
-      () => this.#client.makeServerStreamRequest(method.path, identity, identity, bytes, this.#currentMetadata()),
+      () => this.#line.client.makeServerStreamRequest(method.path, identity, identity, bytes, this.#currentMetadata()),
     );
     let late = false;
     const timer = setTimeout(() => {
@@ -205,7 +209,7 @@ export class Channel {
     };
     const call = this.#start(
       path,
-      () => this.#client.makeBidiStreamRequest(path, identity, identity, this.#currentMetadata()),
+      () => this.#line.client.makeBidiStreamRequest(path, identity, identity, this.#currentMetadata()),
     );
     call.on("data", (bytes: Buffer) => {
       try {
@@ -244,8 +248,7 @@ export class Channel {
    */
   close(): void {
     this.#closed = true;
-    this.#connections.destroy();
-    closeSoon(this.#client);
+    cut(this.#line);
   }
 
   /** Starts a call, which throws at once on a client that was closed. */
@@ -292,8 +295,9 @@ export class Channel {
   }
 }
 
-/** Closes a client whose sockets were destroyed: its own close says GOAWAY on a session that is still there. */
-function closeSoon(client: grpc.Client): void {
+/** Cuts the connections first, for the client's own close says GOAWAY on a session that is still there. */
+function cut({ client, connections }: Line): void {
+  connections.destroy();
   setTimeout(() => client.close(), 0);
 }
 
