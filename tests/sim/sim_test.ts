@@ -2,7 +2,7 @@ import assert from "assert";
 import { narrow } from "./narrow.ts";
 import { simulate } from "./simulation.ts";
 
-const SEEDS = 150;
+const SEEDS = 200;
 const NARROW_SEEDS = 50;
 /** Writes that a seed acknowledges at least, on average. A bucket has fewer: it waits for leases to end. */
 const ACKNOWLEDGED_MIN = { directory: 20, bucket: 10 };
