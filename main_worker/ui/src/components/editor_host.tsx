@@ -17,7 +17,8 @@ interface EditorHostProps {
   readonly onReady?: (editor: JsonEditor) => void;
 }
 
-const loadEditor = () => import("../editor/json_editor.ts");
+/** Fetches the editor, once for all who wait for it. */
+export const loadEditor = () => import("../editor/json_editor.ts");
 
 /** The editor; skeleton lines until it has been fetched. */
 export function EditorHost(props: EditorHostProps) {

@@ -7,6 +7,7 @@ import type { StoredDocument } from "../api/client.ts";
 import { useApp } from "../app/app.ts";
 import { useLazyModule } from "../app/lazy_module.ts";
 import { Button } from "../components/button.tsx";
+import { loadEditor } from "../components/editor_host.tsx";
 import { Note, Problem } from "../components/states.tsx";
 import { formatJson } from "../format/json_text.ts";
 import { moment } from "../format/time.ts";
@@ -23,8 +24,6 @@ interface ConflictProps {
   /** Back to the editor with this text, nothing decided. */
   readonly onBack: (text: string) => void;
 }
-
-const loadEditor = () => import("../editor/json_editor.ts");
 
 /** Both sides, and the decision. */
 export function Conflict({ theirs, mine, busy, onTakeTheirs, onSaveMine, onBack }: ConflictProps) {
