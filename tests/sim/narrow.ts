@@ -18,5 +18,6 @@ export function narrow(seed: number, store: StoreKind): SimulationOptions {
     ...random.chance(0.3) && { lostAnswer: random.pick([0.05, 0.15]) },
     ...random.chance(0.3) && { delayMsMax: random.pick([1, 30, 200]) },
   };
-  return { seed, store, incidents: [...incidents], network };
+  const failingSync = random.pick([0.05, 0.3, 0.9]);
+  return { seed, store, incidents: [...incidents], network, failingSync };
 }

@@ -39,6 +39,8 @@ export interface SimulationOptions {
   readonly incidents?: readonly Incident[];
   /** Network faults that are not drawn from the seed. */
   readonly network?: Partial<NetworkFaults>;
+  /** Probability that a sync fails while syncs fail. */
+  readonly failingSync?: number;
 }
 
 /** What a simulation came to. */
@@ -65,7 +67,8 @@ const RECOVERY_MS = 60_000;
 
 /** Runs one simulation. The same options always give the same result. */
 export async function simulate(
-  { seed, store = "directory", mutation, incidents: only, network }: SimulationOptions,
+  { seed, store = "directory", mutation, incidents: kinds = INCIDENTS[store], network, failingSync = 0.3 }:
+    SimulationOptions,
 ): Promise<SimulationResult> {
   const random = new SeededRandom(seed);
   const networkFaults = {
@@ -111,7 +114,7 @@ export async function simulate(
     { length: random.between(2, 5) },
     (_, client) => runClient(cluster, outside, client, keys, random.fork(), history, faults, () => loading),
   );
-  runNemesis(cluster, outside, workerIds, only ?? INCIDENTS[store], random.fork(), note, () => loading);
+  runNemesis(cluster, outside, workerIds, { incidents: kinds, failingSync }, random.fork(), note, () => loading);
 
   const work = (async () => {
     await sleep(outside.clock, LOAD_MS);
@@ -335,7 +338,7 @@ function runNemesis(
   cluster: Cluster,
   outside: Process,
   workerIds: readonly string[],
-  only: readonly Incident[],
+  { incidents: only, failingSync }: Required<Pick<SimulationOptions, "incidents" | "failingSync">>,
   random: SeededRandom,
   note: (incident: string) => void,
   loading: () => boolean,
@@ -415,7 +418,7 @@ function runNemesis(
     },
     "failing syncs": () => {
       note("syncs fail");
-      disk.failingSync = 0.3;
+      disk.failingSync = failingSync;
       later(3_000, () => disk.failingSync = 0);
     },
   };
