@@ -83,7 +83,7 @@ export const QUEUE_OPERATIONS_MAX = 20_000;
 /** Repeated operations of one dispatcher that a worker knows at a time: all that can be waiting, some of them twice. */
 export const REPEATED_OPERATIONS_MAX = 2 * QUEUE_OPERATIONS_MAX;
 export const QUEUE_BYTES_MAX = 64 * MIB;
-/** Writes with an unknown outcome that the main worker remembers; beyond it, whole partitions count as unresolved. */
+/** Writes with an unknown outcome that the main worker remembers; beyond it, writes are refused. */
 export const UNRESOLVED_WRITES_MAX = 100_000;
 export const COHERENCE_SLOTS = 65_536;
 export const RETRY_AFTER_S = 1;

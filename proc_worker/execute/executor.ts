@@ -64,6 +64,8 @@ interface Answer {
   /** Of documents. */
   bytes: number;
   readonly violations: ViolationRoom;
+  /** For each write that may still take effect: until it can't any more. */
+  readonly doubts: Promise<void>[];
 }
 
 /** What an overwriting needs to know of what is there; its document was not opened. */
@@ -109,15 +111,18 @@ export class Executor {
     const { floors, schemas } = this.#parts;
     const { dispatcher, seq, epoch } = request;
     if (!floors.begin(dispatcher, seq, request.floor)) return { results: request.operations.map(() => NOT_OWNER) };
+    const violations = new ViolationRoom(BATCH_VIOLATIONS_CHARS_MAX, Infinity);
+    const answer: Answer = { bytes: 0, violations, doubts: [] };
     try {
       for (const [hash, text] of request.schemas) schemas.add(hash, text);
-      const answer = { bytes: 0, violations: new ViolationRoom(BATCH_VIOLATIONS_CHARS_MAX, Infinity) };
       const results = request.operations.map((op) =>
         floors.admit(dispatcher, seq, op) ? this.#run(op, epoch, answer) : NOT_OWNER
       );
       return { results: await Promise.all(results) };
     } finally {
-      floors.end(dispatcher, seq);
+      const { doubts } = answer;
+      if (doubts.length === 0) floors.end(dispatcher, seq);
+      else Promise.all(doubts).then(() => floors.end(dispatcher, seq));
     }
   }
 
@@ -130,7 +135,7 @@ export class Executor {
     try {
       result = await this.#execute(op);
     } catch (error) {
-      result = this.#failed(op, error);
+      result = this.#failed(op, error, answer);
     } finally {
       this.#active -= 1;
       if (op.kind !== "validate") ownership.leave(op.partition);
@@ -286,6 +291,11 @@ export class Executor {
     });
     cache.delete(op.name);
     return outcome.kind === "conflict" ? "conflict" : { kind: "stored", meta };
+  }
+
+  /** Forgets what is cached of an entity, also by an operation that is reading it now. */
+  #forget(name: EntityName): Promise<void> {
+    return this.#order.run(name, () => Promise.resolve(this.#parts.cache.delete(name)));
   }
 
   /** Puts an envelope of a backup in place, if it is authentic under a key that is held. */
@@ -451,7 +461,7 @@ export class Executor {
     });
   }
 
-  #failed(op: Operation, error: unknown): Failure {
+  #failed(op: Operation, error: unknown, answer: Answer): Failure {
     const { log } = this.#parts;
     if (error instanceof StorageError) {
       log.error("storage_failed", {
@@ -460,6 +470,7 @@ export class Executor {
         reason: error.reason,
         error: error.message,
       });
+      if (error.decided !== undefined) answer.doubts.push(error.decided.then(() => this.#forget(op.name)));
       if (error.reason === "unknown") return OUTCOME_UNKNOWN;
       return failure("storage_unavailable", "the storage does not take or give this entity now; nothing was changed", {
         retryAfterS: 1,

@@ -393,6 +393,29 @@ Deno.test("executor: finished batches are reported at once only to a dispatcher 
   assert.deepEqual(e.floors.report(), [{ dispatcher: "d", floor: 22 }]);
 });
 
+Deno.test("executor: a batch has finished only when none of its writes can take effect any more", async () => {
+  const e = await executing();
+  await e.put("k", "1");
+  const seq = ++e.state.seq;
+  const decided = Promise.withResolvers<void>();
+  e.entities.beforeCommit = ({ name }) => {
+    if (name === nameOf("k")) throw new StorageError("unknown", "no answer", { decided: decided.promise });
+  };
+  const writes = ["k", "other"].map((key) => e.op("put", key, { payload: bytes("2") }));
+  assert.deepEqual((await e.batch(writes, { seq })).map(summary), ["deadline", "stored v1"]);
+  e.floors.raise("d", seq + 1);
+  const after = await e.batch([e.op("get", "k")], { floor: seq + 1 });
+  assert.equal(summary(after[0]!), "found 1 v1", "others don't wait for it");
+  assert.deepEqual(e.floors.report(), [{ dispatcher: "d", floor: seq }]);
+  const other = e.entities.stored.get(nameOf("other"))!;
+  e.entities.put(nameOf("k"), other.envelope);
+  decided.resolve();
+  await settled();
+  assert(e.floors.pending());
+  assert.deepEqual(e.floors.report(), [{ dispatcher: "d", floor: seq + 1 }]);
+  assert.equal(e.cache.get(nameOf("k")), undefined, "it may have taken effect after it was read");
+});
+
 Deno.test("executor: a partition is given up only when its operations have ended", async () => {
   const e = await executing();
   const hold = Promise.withResolvers<void>();

@@ -11,6 +11,11 @@ import type { EntityName, Partition } from "../names.ts";
 export class StorageError extends Error {
   override name = "StorageError";
   /**
+   * After an `unknown` outcome: resolves when a write that has not taken effect by then never will. It stays pending where
+   * only a later owner of the partition can tell. Absent: nothing is under way any more.
+   */
+  readonly decided: Promise<void> | undefined;
+  /**
    * `configuration`: will not work until somebody changes something (start-up error).
    * `missing`: there is no store yet; the main worker makes it.
    * `unavailable`: may work again (full disk, unreachable service); nothing was changed by the failed operation.
@@ -20,9 +25,10 @@ export class StorageError extends Error {
   constructor(
     readonly reason: "configuration" | "missing" | "unavailable" | "unknown" | "corrupt",
     message: string,
-    options?: ErrorOptions,
+    options: ErrorOptions & { readonly decided?: Promise<void> } = {},
   ) {
     super(message, options);
+    this.decided = options.decided;
   }
 }
 

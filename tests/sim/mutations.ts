@@ -10,6 +10,7 @@ import { Membership } from "../../proc_worker/membership/membership.ts";
 import { Ownership } from "../../proc_worker/ownership/ownership.ts";
 import { FILES_PREFIX } from "../../shared/storage/bucket/layout.ts";
 import type { Disk, PartitionTable } from "../../shared/storage/directory/disk.ts";
+import { StorageError } from "../../shared/storage/store.ts";
 import type { Mutation } from "./cluster.ts";
 import type { SimulationOptions } from "./simulation.ts";
 
@@ -21,7 +22,7 @@ export interface NamedMutation {
   /** Changes code that all clusters use; answers how to undo it. */
   apply?(): () => void;
   /** What brings it to light, where the usual mixture rarely does. */
-  readonly under?: Pick<SimulationOptions, "store" | "incidents" | "network">;
+  readonly under?: Pick<SimulationOptions, "store" | "incidents" | "network" | "failingSync">;
 }
 
 /** Replaces a method of a class. */
@@ -153,6 +154,20 @@ export const MUTATIONS: readonly NamedMutation[] = [
     name: "an attempt that was given up runs after a later one",
     under: { store: "bucket", incidents: ["slow down"], network: { lateRequest: 0.1, lateMsMax: 1_000 } },
     apply: () => replaced(BatchFloors.prototype, "admit", () => () => true),
+  },
+  {
+    name: "a write of unknown outcome counts as decided",
+    under: { incidents: ["failing syncs", "kill worker"], network: { delayMsMax: 1 }, failingSync: 1 },
+    parts: {
+      entities: (entities) => {
+        const { commit } = entities;
+        entities.commit = (write) =>
+          commit.call(entities, write).catch((error) => {
+            throw error instanceof StorageError ? new StorageError(error.reason, error.message) : error;
+          });
+        return entities;
+      },
+    },
   },
   {
     name: "a worker keeps its cache of a partition that it gave up",

@@ -452,10 +452,9 @@ export class Dispatcher {
         else if (result.reason === "not_owner" || again) this.#park(pending);
         else this.#route(pending);
       } else {
-        // That this attempt changed nothing says nothing about an earlier one, whose answer was lost.
-        const doubtful = pending.write && pending.op.attempt > 1 && result.kind === "failed" &&
-          result.code === "storage_unavailable";
-        this.#settle(pending, doubtful ? OUTCOME_UNKNOWN : result, true);
+        const unknown = outcomeUnknown(pending, result);
+        this.#settle(pending, unknown ?? result, unknown === undefined);
+        if (unknown !== undefined) this.#leaveUnresolved(pending);
       }
     });
     this.#pump(line);
@@ -556,6 +555,14 @@ export class Dispatcher {
 /** Whether it was in batches without a good answer often enough to be the reason for that. */
 function isSuspect({ op }: Pending): boolean {
   return op.attempt >= SUSPECT_ATTEMPT;
+}
+
+/** What to answer where a worker's result leaves open what became of a write. */
+function outcomeUnknown({ write, op }: Pending, result: Outcome): Failure | undefined {
+  if (!write || result.kind !== "failed") return undefined;
+  if (result.code === "deadline") return result;
+  // That this attempt changed nothing says nothing about an earlier one, whose answer was lost.
+  return result.code === "storage_unavailable" && op.attempt > 1 ? OUTCOME_UNKNOWN : undefined;
 }
 
 /** Whether so much may wait in so many queues. */

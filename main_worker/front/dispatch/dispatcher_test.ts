@@ -267,6 +267,50 @@ Deno.test("dispatcher: a write without an answer keeps its slot unresolved until
   assert.notEqual(d.coherence.stamp(slot), undefined);
 });
 
+Deno.test("dispatcher: an answer that nobody knows what became of a write keeps its slot unresolved, too", async () => {
+  using d = dispatching(routes(1, "a"));
+  const slot = d.coherence.slotOf(d.operations.make("get", SCHEMA, parseEntityKey("k"), {}).name);
+  const unknown: OperationResult = { kind: "failed", code: "deadline", message: "the disk failed" };
+  const isOver = (seq: number) => d.control.publish({ finished: new Map([[`a/${d.dispatcher.id}`, seq + 1]]) });
+  const write = d.put("k");
+  await settled();
+  const first = d.workers.next();
+  first.answer(unknown);
+  assert.deepEqual((await write).outcome, unknown);
+  assert.equal(d.dispatcher.unresolved, 1);
+  assert.equal(d.coherence.stamp(slot), undefined);
+  assert(
+    d.control.floors.some(({ session, floor }) => session === "a" && floor > first.request.seq),
+    "it is asked for",
+  );
+  const next = d.put("k");
+  await settled();
+  const second = d.workers.next();
+  second.answer(stored(2));
+  assert.equal(code(await next), "stored", "the next write does not wait");
+  assert.equal(d.coherence.stamp(slot), undefined);
+  isOver(first.request.seq);
+  assert.equal(d.dispatcher.unresolved, 0);
+  assert.notEqual(d.coherence.stamp(slot), undefined);
+
+  const late = d.put("k");
+  await settled();
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  assert.equal(code(await late), "deadline");
+  const third = d.workers.next();
+  third.answer(unknown);
+  await settled();
+  assert.equal(d.coherence.stamp(slot), undefined, "it comes after the client was answered");
+  isOver(third.request.seq);
+  assert.notEqual(d.coherence.stamp(slot), undefined);
+
+  const read = d.get("k");
+  await settled();
+  d.workers.next().answer(unknown);
+  assert.equal(code(await read), "deadline");
+  assert.equal(d.dispatcher.unresolved, 0, "a read changes nothing");
+});
+
 Deno.test("dispatcher: a late answer, or a later owner, resolves a write that was answered as unknown", async () => {
   using d = dispatching(routes(1, "a"));
   const name = d.operations.make("get", SCHEMA, parseEntityKey("k"), {}).name;
@@ -391,8 +435,12 @@ Deno.test("dispatcher: a storage that fails at the second attempt does not mean 
   await settled();
   d.workers.next().fail("broken");
   await d.clock.advance(50);
-  d.workers.next().answer(unavailable);
+  const sent = d.workers.next();
+  sent.answer(unavailable);
   assert.equal(code(await second), "deadline");
+  assert.equal(d.dispatcher.unresolved, 1);
+  d.control.publish({ finished: new Map([[`a/${d.dispatcher.id}`, sent.request.seq + 1]]) });
+  assert.equal(d.dispatcher.unresolved, 0);
 });
 
 Deno.test("dispatcher: batch numbers never repeat, and the floor is the oldest batch that is waited for", async () => {

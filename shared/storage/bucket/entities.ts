@@ -57,7 +57,7 @@ import {
   S3_READ_BACK_MS,
 } from "../../limits.ts";
 import { type EntityName, type Partition, partitionOf } from "../../names.ts";
-import type { Clock } from "../../seams/clock.ts";
+import type { Clock, Timer } from "../../seams/clock.ts";
 import {
   type CommitOutcome,
   type Entities,
@@ -105,6 +105,8 @@ export class BucketEntities implements Entities {
   readonly #taken = new Set<Partition>();
   /** Names to which a request may still be under way that could undo a later change of this kind, and until when. */
   readonly #doubts = new Map<EntityName, { readonly blocks: "any" | "delete"; readonly until: number }>();
+  /** Of writes with an unknown outcome: when their requests can't be under way any more. */
+  readonly #timers = new Set<Timer>();
   readonly #meta: MetaWriter;
   readonly #maintenance: Maintenance;
   #closed = false;
@@ -146,7 +148,7 @@ export class BucketEntities implements Entities {
     try {
       outcome = await (write.envelope === undefined ? this.#delete(write) : this.#put(write, write.envelope));
     } catch (error) {
-      throw storageError(error, true);
+      throw this.#undecided(storageError(error, true));
     }
     if (outcome.kind === "committed") this.#meta.changed(write.partition, write.name, write.envelope);
     return outcome;
@@ -184,6 +186,8 @@ export class BucketEntities implements Entities {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    for (const timer of this.#timers) this.#parts.clock.clearTimer(timer);
+    this.#timers.clear();
     await this.#maintenance.close();
     await this.#meta.flush(S3_FLUSH_MS);
     this.#taken.clear();
@@ -392,6 +396,21 @@ export class BucketEntities implements Entities {
     const found = await this.#get(write.name, deadline);
     const applied = found !== undefined && sameBytes(found.bytes, write.envelope);
     return { kind: applied ? "applied" : "other", etag: found?.etag };
+  }
+
+  /** The error of a change as the caller gets it: after an unknown outcome requests may be under way for some time. */
+  #undecided(error: StorageError): StorageError {
+    if (error.reason !== "unknown") return error;
+    const { clock } = this.#parts;
+    const decided = new Promise<void>((resolve) => {
+      if (this.#closed) return;
+      const timer = clock.setTimer(() => {
+        this.#timers.delete(timer);
+        resolve();
+      }, S3_DOUBT_MS);
+      this.#timers.add(timer);
+    });
+    return new StorageError("unknown", error.message, { cause: error.cause, decided });
   }
 
   #doubt(name: EntityName, blocks: "any" | "delete"): void {

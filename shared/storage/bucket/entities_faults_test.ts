@@ -84,12 +84,17 @@ async function open(client: MemoryClient, clock: Clock, conditions: Conditions):
   return entities;
 }
 
-/** The outcome, or the reason of the failure. */
-async function outcomeOf(commit: Promise<CommitOutcome>): Promise<CommitOutcome["kind"] | StorageError["reason"]> {
+/** The outcome, or the reason of the failure; `onUnknown` is told when an unknown outcome is decided. */
+async function outcomeOf(
+  commit: Promise<CommitOutcome>,
+  onUnknown: (decided: Promise<void>) => void = () => {},
+): Promise<CommitOutcome["kind"] | StorageError["reason"]> {
   try {
     return (await commit).kind;
   } catch (error) {
     assert.ok(error instanceof StorageError, String(error));
+    assert.equal(error.decided !== undefined, error.reason === "unknown");
+    if (error.decided !== undefined) onUnknown(error.decided);
     return error.reason;
   }
 }
@@ -113,6 +118,8 @@ for (const [service, conditions] of Object.entries(SERVICES)) {
           const clock = new ManualClock();
           const client = new FaultyClient(plan, clock);
           const entities = await open(client, clock, conditions);
+          /** Writes of unknown outcome that may still take effect. */
+          let undecided = 0;
           /** States that may be there: of several only after a write of unknown outcome. */
           let possible = new Set<string>(["absent"]);
           const stateOf = (bytes: Uint8Array | undefined) => bytes === undefined ? "absent" : bytes.toHex();
@@ -129,7 +136,12 @@ for (const [service, conditions] of Object.entries(SERVICES)) {
             check("read");
             const envelope = step === "delete" ? undefined : envelopeOf("k", 1);
             const commit = entities.commit({ ...AT, envelope, expected: seen?.token, blind });
-            const outcome = await clock.runUntil(outcomeOf(commit));
+            const onUnknown = async (decided: Promise<void>) => {
+              undecided++;
+              await decided;
+              if (--undecided === 0) possible = new Set([stateOf(client.objects.get(KEY)?.bytes)]);
+            };
+            const outcome = await clock.runUntil(outcomeOf(commit, onUnknown));
             if (outcome === "committed") possible = new Set([stateOf(envelope)]);
             else if (outcome === "unknown") possible.add(stateOf(envelope));
             else if (outcome === "conflict") {
@@ -139,7 +151,10 @@ for (const [service, conditions] of Object.entries(SERVICES)) {
             await clock.advance(pauseMs);
             check(`after ${step} ${outcome}`);
           }
-          await clock.advance(2 * S3_DOUBT_MS);
+          await clock.advance(S3_DOUBT_MS + 1_000);
+          assert.equal(undecided, 0);
+          assert.equal(possible.size, 1);
+          await clock.advance(S3_DOUBT_MS);
           check("at the end");
           await clock.runUntil(entities.close());
         },

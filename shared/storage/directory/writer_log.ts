@@ -41,7 +41,8 @@ export class WriterLog {
   #next = 1;
   #current: CurrentLog | undefined;
   #retired: RetiredLog[] = [];
-  #uncertain = false;
+  /** Resolved by the repair after which nothing of a failed group can be found any more. */
+  #uncertain: PromiseWithResolvers<void> | undefined;
   #syncs = 0;
   #syncMs = 0;
 
@@ -83,7 +84,7 @@ export class WriterLog {
 
   /** Whether the last group that failed may still be found in the log by a later owner. Ends with a repair. */
   get uncertain(): boolean {
-    return this.#uncertain;
+    return this.#uncertain !== undefined;
   }
 
   get retired(): readonly RetiredLog[] {
@@ -143,7 +144,8 @@ export class WriterLog {
     } catch (error) {
       throw runtimeError("can't start a new log file", error);
     }
-    this.#uncertain = false;
+    this.#uncertain?.resolve();
+    this.#uncertain = undefined;
   }
 
   /**
@@ -221,7 +223,7 @@ export class WriterLog {
     const { number, frames, bytes, file } = current;
     this.#retired = [...this.#retired, { number, frames, bytes, file }];
     this.#current = undefined;
-    this.#uncertain = true;
+    const uncertain = this.#uncertain = Promise.withResolvers<void>();
     let repaired = false;
     try {
       await this.repair();
@@ -231,7 +233,8 @@ export class WriterLog {
     }
     if (!(cause instanceof DiskError)) throw cause;
     if (repaired) throw runtimeError("can't write the log; nothing was changed", cause);
-    throw new StorageError("unknown", `can't write the log, and can't start a new one: ${cause.message}`, { cause });
+    const message = `can't write the log, and can't start a new one: ${cause.message}`;
+    throw new StorageError("unknown", message, { cause, decided: uncertain.promise });
   }
 
   /** Makes the next file the current one, after its header is durable. @throws {DiskError} */
