@@ -3,6 +3,7 @@ import { documentSize, etagOf, readEnvelopeHeader } from "../../../shared/crypto
 import { LIST_PAGE_BYTES_MAX, RETRY_AFTER_S } from "../../../shared/limits.ts";
 import { type EntityName, type Partition } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
+import { withinBytes } from "../../../shared/storage/page.ts";
 import { type Listed, type ListQuery, StorageError } from "../../../shared/storage/store.ts";
 import type { ListItem } from "../../../shared/wire/messages.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -28,9 +29,14 @@ export class StoreLister implements Lister {
   async page(listing: Listing): Promise<ListedPage> {
     try {
       if (listing.want === "counts") return await this.#schemas();
-      const { listed, more } = await this.#list(listing);
-      const items = await this.#items(listed, listing.want);
-      return "kind" in items ? items : { kind: "page", items, more, counts: undefined };
+      for (let { after } = listing;;) {
+        const { listed, more } = await this.#list({ ...listing, after });
+        const items = await this.#items(listed, listing.want);
+        if ("kind" in items) return items;
+        // Everything on this page was deleted since it was listed: an empty one would mean the end.
+        if (items.length > 0 || !more) return { kind: "page", items, more, counts: undefined };
+        after = listed.at(-1)!.name;
+      }
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       return failure("storage_unavailable", "the storage does not answer now", { retryAfterS: RETRY_AFTER_S });
@@ -40,10 +46,11 @@ export class StoreLister implements Lister {
   async #list({ prefix, after, limit, want, partitions }: Listing): Promise<{ listed: Listed[]; more: boolean }> {
     const query = { prefix, envelopes: want === "envelopes", bytesMax: LIST_PAGE_BYTES_MAX };
     if (partitions === undefined) {
-      const listed = await this.#parts.list({ ...query, limit: limit + 1, ...(after === "" ? {} : { after }) });
+      const found = await this.#parts.list({ ...query, limit: limit + 1, ...(after === "" ? {} : { after }) });
+      const some = found.slice(0, limit);
+      const listed = want === "documents" ? withinBytes(some, LIST_PAGE_BYTES_MAX) : some;
       // With envelopes a page may end by its bytes; what comes after it is then not known.
-      const whole = listed.length > limit || (query.envelopes && listed.length > 0);
-      return { listed: listed.slice(0, limit), more: whole };
+      return { listed, more: listed.length < found.length || (query.envelopes && listed.length > 0) };
     }
     const wanted = new Set<Partition>(partitions);
     const listed: Listed[] = [];

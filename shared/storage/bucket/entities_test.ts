@@ -418,7 +418,11 @@ Deno.test("pages of a listing hold envelopes up to their bytes, and skip what wa
     // Deleted between the listing and the reading: the page is not empty as long as something follows.
     emulator.fault({ method: "GET", key: names[0]!.name, effect: { kind: "status", status: 404, code: "NoSuchKey" } });
     const left = await store.list({ ...LIST, bytesMax: 10 });
-    assert.deepEqual(left.map(({ name }) => name), [names[3]!.name].slice(1).concat(left.map(({ name }) => name)));
+    assert.deepEqual(
+      left.map(({ name }) => name),
+      [names[1]!.name],
+      "what its bytes kept off the page is not left out",
+    );
     const mine = await entities.list(names[0]!.partition, LIST);
     const expected = names.filter(({ partition }) => partition === names[0]!.partition).map(({ name }) => name);
     assert.deepEqual(mine.map(({ name }) => name), expected);

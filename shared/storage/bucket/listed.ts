@@ -2,6 +2,7 @@
 import { S3_LIST_KEYS_MAX, S3_OPERATION_MS } from "../../limits.ts";
 import type { EntityName } from "../../names.ts";
 import type { Clock } from "../../seams/clock.ts";
+import { withinBytes } from "../page.ts";
 import type { Listed, ListQuery } from "../store.ts";
 import { envelopeKey } from "./layout.ts";
 import { type Listing, type ListingSource, OrderedListing } from "./listing.ts";
@@ -27,18 +28,6 @@ function sourceOf({ client, requests, clock }: ListingParts): ListingSource {
   };
 }
 
-/** The page of `entries` that holds at most `bytesMax`, and at least one. */
-function withinBytes(entries: readonly Listing[], bytesMax: number): Listing[] {
-  const page: Listing[] = [];
-  let bytes = 0;
-  for (const entry of entries) {
-    bytes += entry.size;
-    if (page.length > 0 && bytes > bytesMax) break;
-    page.push(entry);
-  }
-  return page;
-}
-
 /** Answers a query of the whole store, or of the accepted names. @throws {StorageError} */
 export async function fetchPage(
   parts: ListingParts,
@@ -57,10 +46,11 @@ export async function fetchPage(
       );
       const found = await listing.next(query.limit);
       if (!query.envelopes) return found.map(({ name, size }) => ({ name, size, envelope: new Uint8Array() }));
-      const page = await fetchEnvelopes(parts, withinBytes(found, query.bytesMax));
+      const some = withinBytes(found, query.bytesMax);
+      const page = await fetchEnvelopes(parts, some);
       // Everything on this page was deleted since it was listed: an empty answer would mean the end.
-      if (page.length > 0 || found.length === 0) return page;
-      after = found.at(-1)!.name;
+      if (page.length > 0 || some.length === 0) return page;
+      after = some.at(-1)!.name;
     }
   } catch (error) {
     throw storageError(error, false);
