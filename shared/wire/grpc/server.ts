@@ -164,10 +164,7 @@ export class RpcServer {
         call.emit("error", this.#status(error, method.path));
       };
       this.#streams.add(fail);
-      call.once("cancelled", () => {
-        this.#streams.delete(fail);
-        ended.abort();
-      });
+      call.once("cancelled", () => ended.abort());
       const send = (message: Response): boolean => {
         if (ended.signal.aborted) return false;
         if (call.writableLength >= WATCH_BUFFER_EVENTS_MAX) {
@@ -184,6 +181,8 @@ export class RpcServer {
         if (!ended.signal.aborted) call.end();
       } catch (error) {
         fail(error);
+      } finally {
+        this.#streams.delete(fail);
       }
     };
     return { path: method.path, handle: run as grpc.UntypedHandleCall, responseStream: true };
