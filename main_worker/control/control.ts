@@ -26,7 +26,10 @@ export interface Routes {
    * for the next routes. `none`: no worker can take it now.
    */
   readonly owners: readonly ({ readonly session: string; readonly epoch: Epoch } | "moving" | "none")[];
-  /** For each partition, the epoch under which its present or last owner took it: writes that were sent earlier are decided. */
+  /**
+   * For each partition, the epoch under which its present or last owner took it from another one: writes that were sent
+   * earlier are decided. An owner that is granted it anew has decided nothing by that.
+   */
   readonly takenEpochs: readonly Epoch[];
 }
 

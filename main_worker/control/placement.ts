@@ -16,6 +16,8 @@ interface Slot {
   /** Epoch at which the granted session was told to give the partition up. */
   revoked: Epoch | undefined;
   serving: boolean;
+  /** The session that serves it, or did last, and the epoch under which it took it from another one. */
+  takenBy: string | undefined;
   takenEpoch: Epoch;
   trouble:
     | { readonly reason: "held" | "corrupt" | "unavailable"; readonly detail: string; readonly sinceMs: number }
@@ -46,6 +48,7 @@ export class Placement {
       granted: undefined,
       revoked: undefined,
       serving: false,
+      takenBy: undefined,
       takenEpoch: 0,
       trouble: undefined,
       unservedSinceMs: now(),
@@ -101,7 +104,8 @@ export class Placement {
       }
       if (owned.get(partition) === slot.granted.epoch) {
         slot.serving = true;
-        slot.takenEpoch = slot.granted.epoch;
+        if (slot.takenBy !== session) slot.takenEpoch = slot.granted.epoch;
+        slot.takenBy = session;
         slot.trouble = undefined;
         slot.unservedSinceMs = undefined;
         return;

@@ -30,6 +30,8 @@ class Run {
   readonly placement = new Placement(PARTITIONS, 1_000, () => 0);
   readonly workers = new Map<string, Model>();
   readonly leaving = new Set<string>();
+  /** The last owner of each partition, since it took it from another one. */
+  readonly #takers: { readonly session: string; readonly epoch: number }[] = [];
   #lastEpoch = 1_000;
   #sessions = 0;
 
@@ -108,7 +110,8 @@ class Run {
     owners.forEach((owner, partition) => {
       if (typeof owner === "string") return;
       assert(this.workers.has(owner.session), "an owner that is gone");
-      assert.equal(owner.epoch, takenEpochs[partition]);
+      if (this.#takers[partition]?.session !== owner.session) this.#takers[partition] = owner;
+      assert.equal(takenEpochs[partition], this.#takers[partition]!.epoch);
       // Whoever is said to serve a partition has it, and nobody else does.
       const holders = [...this.workers].filter(([, { owned, releasing }]) =>
         owned.has(partition as Partition) || releasing.has(partition as Partition)
@@ -223,4 +226,19 @@ Deno.test("placement: a lock that somebody holds is waited for, and after a whil
   assert.deepEqual(placement.unserved(), [{ partition: 0, sinceMs: 0, reason: "held: x" }]);
   failing("corrupt");
   assert.deepEqual(placement.owners().owners, ["none"], "damage is not waited for at all");
+});
+
+Deno.test("placement: a partition that comes back to its owner before it was given up was taken by nobody", () => {
+  const run = new Run();
+  run.step({ kind: "join", worker: 0 });
+  run.settle();
+  const before = run.placement.owners();
+  run.step({ kind: "join", worker: 0 });
+  run.placement.remove("s1");
+  run.placement.rebalance(["s0"]);
+  run.act("s0");
+  run.report("s0");
+  const { owners, takenEpochs } = run.placement.owners();
+  assert(owners.some((owner, p) => typeof owner === "object" && owner.epoch > before.takenEpochs[p]!));
+  assert.deepEqual(takenEpochs, before.takenEpochs);
 });

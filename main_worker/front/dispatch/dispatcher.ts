@@ -262,7 +262,7 @@ export class Dispatcher {
     this.#routes = snapshot.routes;
     for (const [session, route] of snapshot.routes.workers) {
       const line = this.#lines.get(session);
-      if (line === undefined) this.#lines.set(session, this.#newLine(route));
+      if (line === undefined) this.#openLine(route);
       else line.route = route;
     }
     for (const line of [...this.#lines.values()]) {
@@ -272,7 +272,7 @@ export class Dispatcher {
     this.#reroute();
   }
 
-  #newLine(route: WorkerRoute): Line {
+  #openLine(route: WorkerRoute): void {
     const line: Line = {
       session: route.session,
       client: this.#parts.connect(route.address, () => line.route.token),
@@ -284,7 +284,14 @@ export class Dispatcher {
       templates: new Set(),
       closed: false,
     };
-    return line;
+    this.#lines.set(route.session, line);
+    // A session that was out and is back has finished what was left unresolved, or never will begin it.
+    if (this.#unresolved.size > 0) this.#askForFloor(line);
+  }
+
+  /** Wants to be told when the worker is through with everything that is not waited for any more. */
+  #askForFloor(line: Line): void {
+    this.#parts.control.batchFloor(line.session, this.id, this.#floor(line));
   }
 
   /** The worker is out: what it was sent is tried elsewhere, what it was not sent goes elsewhere. */
@@ -484,7 +491,7 @@ export class Dispatcher {
     }
     if (line.closed) return;
     if (reason === "refused") control.workerRefused(line.session);
-    else if (this.#unresolved.size > 0) control.batchFloor(line.session, this.id, this.#floor(line));
+    else if (this.#unresolved.size > 0) this.#askForFloor(line);
     this.#pump(line);
   }
 
@@ -535,7 +542,7 @@ export class Dispatcher {
     const write = { session, seq, epoch, partition, resolve: () => this.#resolve(pending) };
     this.#unresolved.add(write, this.#parts.control.snapshot());
     const line = this.#lines.get(session);
-    if (line !== undefined) this.#parts.control.batchFloor(session, this.id, this.#floor(line));
+    if (line !== undefined) this.#askForFloor(line);
   }
 
   #openGate(name: EntityName): void {

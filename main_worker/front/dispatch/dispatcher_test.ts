@@ -333,6 +333,23 @@ Deno.test("dispatcher: a late answer, or a later owner, resolves a write that wa
   assert.notEqual(d.coherence.stamp(slot), undefined);
 });
 
+Deno.test("dispatcher: a worker that was out and is back is asked what it has finished", async () => {
+  using d = dispatching(routes(1, "a"));
+  const lost = d.put("k");
+  await settled();
+  const { seq } = d.workers.next().request;
+  d.control.publish({ routes: { ...routes(2, "none"), takenEpochs: [1] } });
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  assert.equal(code(await lost), "deadline");
+  assert.equal(d.dispatcher.unresolved, 1);
+  assert.deepEqual(d.control.floors, []);
+  d.control.publish({ routes: { ...routes(3, "a"), takenEpochs: [1] } });
+  assert.equal(d.dispatcher.unresolved, 1, "it took nothing from another one");
+  assert.deepEqual(d.control.floors, [{ session: "a", floor: seq + 1 }]);
+  d.control.publish({ finished: new Map([[`a/${d.dispatcher.id}`, seq + 1]]) });
+  assert.equal(d.dispatcher.unresolved, 0);
+});
+
 Deno.test("dispatcher: a result may be cached only if no other write of its slot was under way", async () => {
   using d = dispatching(routes(1, "a"));
   const alone = d.put("k");
