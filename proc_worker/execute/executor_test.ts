@@ -1,5 +1,5 @@
 import assert from "assert";
-import { BATCH_BYTES_MAX } from "../../shared/limits.ts";
+import { BATCH_BYTES_MAX, BATCH_VIOLATIONS_CHARS_MAX, VIOLATIONS_CHARS_MAX } from "../../shared/limits.ts";
 import { templateHash } from "../../shared/schema/compiled_schemas.ts";
 import type { Validator } from "../../shared/schema/validator.ts";
 import { settled } from "../../shared/seams/manual_clock.ts";
@@ -39,6 +39,7 @@ Deno.test("executor: put, get, patch, delete, and what a watcher is told", async
   assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes('{"m":2}') }))), "stored v2");
   assert.equal(summary(await e.get("k")), 'found {"n":1.10,"m":2} v2');
   assert.equal(summary(await e.run(e.op("delete", "k"))), "deleted true");
+  assert.equal(summary(await e.get("k")), "not_found");
   assert.equal(summary(await e.run(e.op("delete", "k"))), "deleted false");
   assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes("{}") }))), "not_found");
   assert.equal(summary(await e.get("k")), "not_found");
@@ -123,6 +124,21 @@ Deno.test("executor: a template judges puts and patches; one that is not known i
   assert.equal(summary(await e.run(e.op("validate", "k", { payload: bytes("1"), partition: 7 as never }))), "valid");
 });
 
+Deno.test("executor: the answer to a batch has room for some violations, and for one of each document", async () => {
+  const e = await executing();
+  const schema = bytes('{"additionalProperties":{"type":"string"}}');
+  const schemaHash = templateHash(schema);
+  e.schemas.add(schemaHash, schema);
+  const names = Array.from("abcdefghij", (letter) => letter.repeat(0.09 * VIOLATIONS_CHARS_MAX));
+  const payload = bytes(JSON.stringify(Object.fromEntries(names.map((name) => [name, 1]))));
+  const documents = 2 + BATCH_VIOLATIONS_CHARS_MAX / VIOLATIONS_CHARS_MAX;
+  const keys = Array.from({ length: documents }, (_, n) => `k${n}`);
+  const results = await e.batch(keys.map((key) => e.op("put", key, { payload, schemaHash })));
+  const counts = results.map((result) => result.kind === "failed" && result.violations!.length);
+  assert.equal(counts[0], names.length);
+  assert.equal(counts.at(-1), 1);
+});
+
 Deno.test("executor: a patch whose result is too large is refused", async () => {
   const e = await executing({ documentBytesMax: 20 });
   await e.put("k", "{}");
@@ -181,6 +197,16 @@ Deno.test("executor: an entity that somebody else changed is read again and deci
   };
   assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes('{"c":3}') }))), "stored v2");
   assert.equal(summary(await e.get("k")), 'found {"b":2,"c":3} v2');
+  times = 1;
+  assert.equal(summary(await e.run(e.op("restore", "k", { payload: theirs, force: true }))), "stored v1");
+  assert.equal(summary(await e.get("k")), 'found {"b":2} v1');
+  e.executor.renew(keyring("k2", 2, ["k1", 1]), 1 << 20);
+  times = 1;
+  assert.equal(summary(await e.run(e.op("rewrap", "k"))), "stored v1");
+  assert.equal(summary(await e.run(e.op("rewrap", "k"))), "not_modified v1");
+  times = 1;
+  assert.equal(summary(await e.run(e.op("delete", "k"))), "deleted true");
+  assert.equal(summary(await e.get("k")), "not_found");
   times = Infinity;
   assert.equal(summary(await e.put("k", "1")), "storage_unavailable");
 });
@@ -260,10 +286,12 @@ Deno.test("executor: restore takes what is authentic, and overwrites only when i
   assert.equal(summary(await restore(bytes("garbage"))), "tampered");
   assert.equal(summary(await restore(envelope)), "stored v1");
   await e.put("k", '"newer"');
+  const seen = e.watch();
   assert.equal(summary(await restore(envelope)), "not_modified v1");
   assert.equal(summary(await e.get("k")), 'found "newer" v2');
   assert.equal(summary(await restore(envelope, true)), "stored v1");
   assert.equal(summary(await e.get("k")), 'found "from the backup" v1');
+  assert.deepEqual(seen.map(({ kind, version }) => `${kind} ${version}`), ["put 1"]);
 });
 
 Deno.test("executor: where that saves a read, what is not cached is created blindly, and read when it is there", async () => {

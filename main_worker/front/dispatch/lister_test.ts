@@ -1,9 +1,17 @@
 import assert from "assert";
 import { LIST_PAGE_BYTES_MAX } from "../../../shared/limits.ts";
-import { type EntityName, entityName, parseEntityKey, type Partition } from "../../../shared/names.ts";
+import {
+  type EntityName,
+  entityName,
+  parseEntityKey,
+  parseSchemaId,
+  type Partition,
+  schemaPrefix,
+} from "../../../shared/names.ts";
+import type { ErrorCode } from "../../../shared/outcome.ts";
 import { ManualClock, settled } from "../../../shared/seams/manual_clock.ts";
-import type { ListQuery } from "../../../shared/storage/store.ts";
-import type { ListResponse } from "../../../shared/wire/messages.ts";
+import { type ListQuery, StorageError } from "../../../shared/storage/store.ts";
+import type { ListResponse, OperationResult } from "../../../shared/wire/messages.ts";
 import type { WorkerClient } from "../../../shared/wire/transport.ts";
 import { type ListedPage, OwnerLister } from "./lister.ts";
 import { StoreLister } from "./store_lister.ts";
@@ -28,38 +36,41 @@ Deno.test("lister: what an owner cannot read is said at once, and is no page", a
 
 const nameOf = (key: string): EntityName => entityName(SCHEMA, parseEntityKey(key));
 
-/** A store that lists entities of these sizes, of which some are gone when they are read. */
-function storeListing(sizes: Readonly<Record<string, number>>, gone: readonly string[]) {
+type ReadAnswer = (name: EntityName) => OperationResult;
+
+/** A bucket that lists entities of these sizes, each of which is read as `answer` says. */
+function storeListing(sizes: Readonly<Record<string, number>>, answer: ReadAnswer = () => FOUND) {
   const d = dispatching(routes(1, "a"), "bucket");
   const all = Object.entries(sizes).map(([key, size]) => ({ name: nameOf(key), size, envelope: new Uint8Array() }));
   const list = ({ after = "", limit }: ListQuery) =>
     Promise.resolve(all.filter(({ name }) => name > after).slice(0, limit));
   const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations });
-  const isGone = new Set(gone.map(nameOf));
   return {
     [Symbol.dispose]: () => d.dispatcher.close(),
-    async documents(limit: number, after = ""): Promise<string[] | undefined> {
+    /** The names of a page, with what is wrong with them, and whether there are more; or the code of the failure. */
+    async documents(limit: number, after = ""): Promise<string[]> {
       let page: ListedPage | undefined;
       const listed = lister.page({ prefix: "", after, limit, want: "documents" }).then((answer) => page = answer);
       while (page === undefined) {
-        for (const { request, answer } of d.workers.batches.splice(0)) {
-          answer((n) =>
-            isGone.has(request.operations[n]!.name)
-              ? { kind: "failed", code: "not_found", message: "" }
-              : { kind: "found", document: new Uint8Array([49]), meta: meta(1) }
-          );
+        for (const batch of d.workers.batches.splice(0)) {
+          batch.answer((n) => answer(batch.request.operations[n]!.name));
         }
         await settled();
       }
       await listed;
-      if (page.kind === "failed") return undefined;
-      return [...page.items.map(({ name }) => name), ...page.more ? ["more"] : []];
+      if (page.kind === "failed") return [page.code];
+      const names = page.items.map(({ name, problem }) => problem === undefined ? name : `${name} ${problem}`);
+      return [...names, ...page.more ? ["more"] : []];
     },
   };
 }
 
+const FOUND: OperationResult = { kind: "found", document: new Uint8Array([49]), meta: meta(1) };
+const failing = (code: ErrorCode, ...keys: string[]): ReadAnswer => (name) =>
+  keys.map(nameOf).includes(name) ? { kind: "failed", code, message: "" } : FOUND;
+
 Deno.test("lister: a page of documents that were all deleted meanwhile is not the end of a bucket's list", async () => {
-  using s = storeListing({ a: 1, b: 1, c: 1, d: 1 }, ["a", "b", "d"]);
+  using s = storeListing({ a: 1, b: 1, c: 1, d: 1 }, failing("not_found", "a", "b", "d"));
   assert.deepEqual(await s.documents(1), [nameOf("c"), "more"]);
   assert.deepEqual(await s.documents(2), [nameOf("c")]);
   assert.deepEqual(await s.documents(1, nameOf("c")), []);
@@ -67,9 +78,51 @@ Deno.test("lister: a page of documents that were all deleted meanwhile is not th
 
 Deno.test("lister: a page of a bucket's documents ends by their bytes, and holds one at least", async () => {
   const half = LIST_PAGE_BYTES_MAX / 2;
-  using s = storeListing({ a: half, b: half, c: 1, d: 3 * half, e: 1 }, []);
+  using s = storeListing({ a: half, b: half, c: 1, d: 3 * half, e: 1 });
   assert.deepEqual(await s.documents(10), [nameOf("a"), nameOf("b"), "more"]);
   assert.deepEqual(await s.documents(10, nameOf("b")), [nameOf("c"), "more"]);
   assert.deepEqual(await s.documents(10, nameOf("c")), [nameOf("d"), "more"]);
   assert.deepEqual(await s.documents(10, nameOf("d")), [nameOf("e")]);
+});
+
+Deno.test("lister: what cannot be opened is listed as that; what cannot be read fails the page", async () => {
+  using tampered = storeListing({ a: 1, b: 1 }, failing("tampered", "a"));
+  assert.deepEqual(await tampered.documents(10), [`${nameOf("a")} tampered`, nameOf("b")]);
+  using keyless = storeListing({ a: 1, b: 1 }, failing("key_unavailable", "b"));
+  assert.deepEqual(await keyless.documents(10), [nameOf("a"), `${nameOf("b")} key_unavailable`]);
+  using unreadable = storeListing({ a: 1, b: 1 }, failing("storage_unavailable", "b"));
+  assert.deepEqual(await unreadable.documents(10), ["storage_unavailable"]);
+});
+
+Deno.test("lister: a bucket that does not answer fails the page; a bug is no page", async () => {
+  const d = dispatching(routes(1, "a"), "bucket");
+  using _ = { [Symbol.dispose]: () => d.dispatcher.close() };
+  const listing = (error: Error) =>
+    new StoreLister({ list: () => Promise.reject(error), dispatcher: d.dispatcher, operations: d.operations })
+      .page(LISTING);
+  const page = await listing(new StorageError("unavailable", "the service is away"));
+  assert(page.kind === "failed" && page.code === "storage_unavailable");
+  await assert.rejects(() => listing(new RangeError("a bug")), RangeError);
+});
+
+Deno.test("lister: the schemas of a bucket are found without listing their entities", async () => {
+  const d = dispatching(routes(1, "a"), "bucket");
+  using _ = { [Symbol.dispose]: () => d.dispatcher.close() };
+  const all = ["a", "b", "b-c", "d"].flatMap((schema) =>
+    ["1", "2", "3"].map((key) => entityName(parseSchemaId(schema), parseEntityKey(key)))
+  ).sort();
+  let listed = 0;
+  const list = ({ after = "", limit }: ListQuery) => {
+    const page = all.filter((name) => name > after).slice(0, limit);
+    listed += page.length;
+    return Promise.resolve(page.map((name) => ({ name, size: 1, envelope: new Uint8Array() })));
+  };
+  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations });
+  const page = await lister.page({ ...LISTING, want: "counts" });
+  assert(page.kind === "page");
+  assert.deepEqual(
+    [...page.counts!.keys()].sort(),
+    ["a", "b", "b-c", "d"].map((id) => schemaPrefix(parseSchemaId(id))).sort(),
+  );
+  assert.equal(listed, 4);
 });
