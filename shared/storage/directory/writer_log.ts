@@ -63,7 +63,12 @@ export class WriterLog {
     parts: { disk: Disk; clock: Clock; random: Random; directory: string; store: string },
   ): Promise<WriterLog> {
     const log = new WriterLog(writer, parts);
-    await log.#start();
+    try {
+      await log.#start();
+    } catch (error) {
+      await log.close(false);
+      throw error;
+    }
     return log;
   }
 

@@ -4,14 +4,14 @@ import { entityName, parseEntityKey, parseSchemaId, type Partition } from "../..
 import { type FaultPlan, MemoryMachine } from "../faults/memory_disk.ts";
 import { SeededRandom } from "../faults/seeded_random.ts";
 import { TestClock } from "../faults/test_clock.ts";
+import { logName } from "./log_header.ts";
 import { encodeRecords } from "./record.ts";
 import { WriterLog } from "./writer_log.ts";
 
 const DIRECTORY = "/log";
 const NAME = entityName(parseSchemaId("s"), parseEntityKey("k"));
 
-async function opened(plan: FaultPlan = () => undefined) {
-  const machine = new MemoryMachine();
+async function opened(plan: FaultPlan = () => undefined, machine = new MemoryMachine()) {
   const removed: string[] = [];
   const disk = machine.process((step, operation, path) => {
     const fault = plan(step, operation, path);
@@ -26,7 +26,10 @@ async function opened(plan: FaultPlan = () => undefined) {
     directory: DIRECTORY,
     store: "0".repeat(32),
   };
-  const log = await WriterLog.open("1".repeat(32), parts);
+  const log = await WriterLog.open("1".repeat(32), parts).catch((error) => {
+    assert.equal(disk.openFiles, 0);
+    throw error;
+  });
   let sequence = 0;
   const append = () => {
     const record = { partition: 0 as Partition, sequence: ++sequence, name: NAME, envelope: new Uint8Array(10) };
@@ -81,5 +84,35 @@ Deno.test("writer log: closed, it leaves no file open, and none behind that nobo
     assert.equal(disk.openFiles, 0);
     assert.equal(files().length, needed ? 2 : 0);
     await assert.rejects(append, { reason: "unavailable" });
+  }
+});
+
+Deno.test("writer log: a new file that others take for garbage before it is locked is given up for the next one", async () => {
+  const machine = new MemoryMachine();
+  let collected = 0;
+  const collecting = (times: number): FaultPlan => {
+    collected = 0;
+    return (_, operation, path) => {
+      if (operation === "tryLock" && collected < times) {
+        collected++;
+        machine.names.delete(path);
+      }
+      return undefined;
+    };
+  };
+  const { disk, log } = await opened(collecting(2), machine);
+  assert.deepEqual([collected, disk.openFiles, log.path], [2, 1, `${DIRECTORY}/${logName("1".repeat(32), 3)}`]);
+  await log.close(true);
+  await assert.rejects(opened(collecting(Infinity), machine), { name: "DiskError", code: "busy" });
+});
+
+Deno.test("writer log: a file that cannot be begun is not left behind", async () => {
+  const machine = new MemoryMachine();
+  for (const failing of ["append", "sync", "syncDirectory"]) {
+    const plan: FaultPlan = (_, operation) =>
+      operation === failing ? { effect: "partial", error: "failed" } : undefined;
+    await assert.rejects(opened(plan, machine), { name: "DiskError", code: "failed" }, failing);
+    // Whether it is gone for good is not known when its directory cannot be synced.
+    assert.equal(machine.names.size, 0, failing);
   }
 });
