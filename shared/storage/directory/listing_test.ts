@@ -1,0 +1,77 @@
+/** Listing of a partition whose entities are partly in its table and partly changed since: nothing twice, nothing left out. */
+import assert from "assert";
+import { type Partition } from "../../names.ts";
+import { nameOf } from "../conformance.ts";
+import { SeededRandom } from "../faults/seeded_random.ts";
+import { TestClock } from "../faults/test_clock.ts";
+import { type ListQuery } from "../store.ts";
+import { type DirectoryEntities } from "./entities.ts";
+import { openTestStore, withDirectory } from "./test_store.ts";
+
+const P = 0 as Partition;
+const KEYS = 1_500;
+const SEEDS = 4;
+/** Reads of the table hold 256 rows and 1 MiB: some envelopes make a read short by rows, others by bytes. */
+const SIZES = [60, 60, 500, 20_000];
+
+/** Lists page by page to the end. */
+async function pages(entities: DirectoryEntities, query: Omit<ListQuery, "after">): Promise<[string, number][]> {
+  const seen: [string, number][] = [];
+  for (let after: string | undefined;;) {
+    const page = await entities.list(P, { ...query, ...(after === undefined ? {} : { after }) });
+    assert(page.length <= query.limit);
+    for (const { name, size, envelope } of page) {
+      if (query.envelopes) assert.equal(envelope.length, size);
+      seen.push([name, size]);
+    }
+    const bytes = page.reduce((sum, { size }) => sum + size, 0);
+    assert(!query.envelopes || page.length <= 1 || bytes <= query.bytesMax);
+    const isLast = query.envelopes ? page.length === 0 : page.length < query.limit;
+    if (isLast) return seen;
+    after = page.at(-1)!.name;
+  }
+}
+
+Deno.test("listing: what is in the table and what was changed since come as one, in pages of any size", async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    await withDirectory(async (root) => {
+      const [random, clock] = [new SeededRandom(seed), new TestClock()];
+      const store = await openTestStore(root, { partitions: 1, clock });
+      const entities = await store.openEntities("worker");
+      assert.equal((await entities.take(P)).kind, "taken");
+      const expected = new Map<string, number>();
+      const name = (key: number) => nameOf(key % 10 === 0 ? "other" : "s", String(key).padStart(4, "0"));
+      const commit = async (key: number, size: number | undefined) => {
+        if (size === undefined) expected.delete(name(key));
+        else expected.set(name(key), size);
+        const envelope = size === undefined ? undefined : new Uint8Array(size);
+        await entities.commit({ partition: P, name: name(key), envelope, expected: undefined });
+      };
+      const change = (chance: number, remove: number) =>
+        Promise.all(Array.from({ length: KEYS }, async (_, key) => {
+          if (random.unit() < chance) await commit(key, random.unit() < remove ? undefined : random.pick(SIZES));
+        }));
+      await change(0.8, 0);
+      while (entities.stats().dirtyEntities > 0) {
+        clock.fire();
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      await change(0.3, 0.5);
+      // A stretch in which everything is gone is longer than one read of the table.
+      await Promise.all(Array.from({ length: 500 }, (_, key) => commit(600 + key, undefined)));
+      assert(entities.stats().dirtyEntities > 0);
+      for (const prefix of ["s_", "s_00", "other_", ""]) {
+        const all = [...expected].filter(([name]) => name.startsWith(prefix)).sort(([a], [b]) => a < b ? -1 : 1);
+        for (const limit of [1, 255, 256, 257, 1_000]) {
+          assert.deepEqual(await pages(entities, { prefix, limit, envelopes: false, bytesMax: 1 }), all);
+        }
+        for (const bytesMax of [1, 100_000, 1 << 20, 1 << 30]) {
+          assert.deepEqual(await pages(entities, { prefix, limit: 1_000, envelopes: true, bytesMax }), all);
+        }
+      }
+      assert.equal([...(await entities.counts(P)).values()].reduce((sum, n) => sum + n, 0), expected.size);
+      await entities.close();
+      await store.close();
+    });
+  }
+});
