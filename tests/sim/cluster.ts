@@ -233,7 +233,11 @@ export class Cluster {
       authorize: (token) => worker.membership.authorize(token, (a, b) => a === b),
     });
     started.worker = worker;
-    await worker.membership.run().catch(() => process.kill());
+    await worker.membership.run().catch(() => {
+      // It was refused for too long: it ends, and is started again as an operator's restart policy would.
+      process.kill();
+      if (this.workers.get(id) === started) this.startWorker(id);
+    });
   }
 
   /** Ends a worker in good order. */
