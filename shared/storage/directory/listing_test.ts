@@ -18,7 +18,8 @@ const SIZES = [60, 60, 500, 20_000];
 /** Lists page by page to the end. */
 async function pages(entities: DirectoryEntities, query: Omit<ListQuery, "after">): Promise<[string, number][]> {
   const seen: [string, number][] = [];
-  for (let after: string | undefined;;) {
+  let after: string | undefined;
+  for (;;) {
     const page = await entities.list(P, { ...query, ...(after === undefined ? {} : { after }) });
     assert(page.length <= query.limit);
     for (const { name, size, envelope } of page) {
