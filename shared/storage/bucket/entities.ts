@@ -57,7 +57,7 @@ import {
   S3_READ_BACK_MS,
 } from "../../limits.ts";
 import { type EntityName, type Partition, partitionOf } from "../../names.ts";
-import type { Clock, Timer } from "../../seams/clock.ts";
+import { type Clock, sleep } from "../../seams/clock.ts";
 import {
   type CommitOutcome,
   type Entities,
@@ -105,11 +105,9 @@ export class BucketEntities implements Entities {
   readonly #taken = new Set<Partition>();
   /** Names to which a request may still be under way that could undo a later change of this kind, and until when. */
   readonly #doubts = new Map<EntityName, { readonly blocks: "any" | "delete"; readonly until: number }>();
-  /** Of writes with an unknown outcome: when their requests can't be under way any more. */
-  readonly #timers = new Set<Timer>();
   readonly #meta: MetaWriter;
   readonly #maintenance: Maintenance;
-  #closed = false;
+  readonly #stop = new AbortController();
 
   constructor(parts: BucketParts) {
     this.#parts = parts;
@@ -185,13 +183,15 @@ export class BucketEntities implements Entities {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    this.#closed = true;
-    for (const timer of this.#timers) this.#parts.clock.clearTimer(timer);
-    this.#timers.clear();
+    this.#stop.abort();
     await this.#maintenance.close();
     await this.#meta.flush(S3_FLUSH_MS);
     this.#taken.clear();
     await this.#meta.close();
+  }
+
+  get #closed(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   #check(partition: Partition): void {
@@ -401,14 +401,8 @@ export class BucketEntities implements Entities {
   /** The error of a change as the caller gets it: after an unknown outcome requests may be under way for some time. */
   #undecided(error: StorageError): StorageError {
     if (error.reason !== "unknown") return error;
-    const { clock } = this.#parts;
     const decided = new Promise<void>((resolve) => {
-      if (this.#closed) return;
-      const timer = clock.setTimer(() => {
-        this.#timers.delete(timer);
-        resolve();
-      }, S3_DOUBT_MS);
-      this.#timers.add(timer);
+      sleep(this.#parts.clock, S3_DOUBT_MS, this.#stop.signal).then(resolve, () => {});
     });
     return new StorageError("unknown", error.message, { cause: error.cause, decided });
   }
