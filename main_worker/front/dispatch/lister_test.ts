@@ -46,7 +46,7 @@ function storeListing(sizes: Readonly<Record<string, number>>, answer: ReadAnswe
     Promise.resolve(all.filter(({ name }) => name > after).slice(0, limit));
   const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations });
   return {
-    [Symbol.dispose]: () => d.dispatcher.close(),
+    [Symbol.dispose]: d[Symbol.dispose],
     /** The names of a page, with what is wrong with them, and whether there are more; or the code of the failure. */
     async documents(limit: number, after = ""): Promise<string[]> {
       let page: ListedPage | undefined;
@@ -95,8 +95,7 @@ Deno.test("lister: what cannot be opened is listed as that; what cannot be read 
 });
 
 Deno.test("lister: a bucket that does not answer fails the page; a bug is no page", async () => {
-  const d = dispatching(routes(1, "a"), "bucket");
-  using _ = { [Symbol.dispose]: () => d.dispatcher.close() };
+  using d = dispatching(routes(1, "a"), "bucket");
   const listing = (error: Error) =>
     new StoreLister({ list: () => Promise.reject(error), dispatcher: d.dispatcher, operations: d.operations })
       .page(LISTING);
@@ -106,8 +105,7 @@ Deno.test("lister: a bucket that does not answer fails the page; a bug is no pag
 });
 
 Deno.test("lister: the schemas of a bucket are found without listing their entities", async () => {
-  const d = dispatching(routes(1, "a"), "bucket");
-  using _ = { [Symbol.dispose]: () => d.dispatcher.close() };
+  using d = dispatching(routes(1, "a"), "bucket");
   const all = ["a", "b", "b-c", "d"].flatMap((schema) =>
     ["1", "2", "3"].map((key) => entityName(parseSchemaId(schema), parseEntityKey(key)))
   ).sort();
