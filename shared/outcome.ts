@@ -59,9 +59,18 @@ export interface Failure {
   readonly retryAfterS?: number;
 }
 
+/** A document that was asked for. */
+export interface Found {
+  readonly kind: "found";
+  readonly document: Uint8Array;
+  /** The same as text, where it is at hand. */
+  readonly text?: string | undefined;
+  readonly meta: EntityMeta;
+}
+
 /** What an operation on one entity ends in. */
 export type Outcome =
-  | { readonly kind: "found"; readonly document: Uint8Array; readonly meta: EntityMeta }
+  | Found
   | { readonly kind: "not_modified"; readonly meta: EntityMeta }
   | { readonly kind: "stored"; readonly meta: EntityMeta }
   | { readonly kind: "deleted"; readonly existed: boolean }

@@ -87,7 +87,7 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     const hit = cache.get(entityName(schemaId, key));
     if (hit === undefined) return undefined;
     if (!ifNoneMatchHolds(conditions.ifNoneMatch, hit.meta.etag)) return { kind: "not_modified", meta: hit.meta };
-    return { kind: "found", document: hit.document, meta: hit.meta };
+    return hit;
   }
 
   function get(schemaId: SchemaId, key: EntityKey, conditions: Conditions): Outcome | Promise<Outcome> {
@@ -195,7 +195,7 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
     let bytes = 0;
     await Promise.all(keys.map(async (key) => {
       const outcome = hits.get(key) ?? (hasRoom ? await read(schemaId, key, {}) : OVERLOADED);
-      if (outcome.kind === "found") bytes += outcome.document.byteLength;
+      if (outcome.kind === "found") bytes += outcome.meta.size;
       outcomes.set(key, bytes > MULTI_GET_BYTES_MAX ? ANSWER_TOO_LARGE : outcome);
     }));
     return outcomes;

@@ -50,7 +50,7 @@ function answerRead(call: Call, outcome: Outcome, conditions: Conditions, clock:
     return failed(call, failure("version_mismatch", "The entity has another version", { current: outcome.meta }));
   }
   return outcome.kind === "found"
-    ? aboutVersion(reply(call, 200, outcome.document, "application/json"), outcome.meta, clock)
+    ? aboutVersion(reply(call, 200, outcome.text ?? outcome.document, "application/json"), outcome.meta, clock)
     : aboutVersion(reply(call, 304, null, undefined), outcome.meta, clock);
 }
 

@@ -13,6 +13,20 @@ import { type Answering, failed, type JsonParts, reply } from "./reply.ts";
 /** About how much a streamed answer hands over at a time. */
 const PIECE_BYTES = 64 * 1024;
 
+type Part = string | Uint8Array;
+
+const encoder = new TextEncoder();
+
+function bytesOf(part: Part): Uint8Array {
+  return typeof part === "string" ? encoder.encode(part) : part;
+}
+
+/** One after the other, as text if all of them are. */
+function assembled(parts: readonly Part[]): Part {
+  if (parts.every((part) => typeof part === "string")) return parts.join("");
+  return parts.length === 1 ? parts[0]! : concatBytes(parts.map(bytesOf));
+}
+
 /** Makes answers of {@linkcode JsonParts}. The documents of one are held until its client has taken them, or is cut off. */
 export class LargeAnswers {
   readonly #clock: Clock;
@@ -33,7 +47,7 @@ export class LargeAnswers {
   /** A JSON answer: in one piece when it is small, otherwise as a stream, for which there may be no room. */
   answer(call: Answering, json: JsonParts): Response {
     const { parts, size } = json.finish();
-    if (size <= JSON_ANSWER_BYTES_MAX) return reply(call, 200, concatBytes(parts, size), "application/json");
+    if (size <= JSON_ANSWER_BYTES_MAX) return reply(call, 200, assembled(parts), "application/json");
     // The only one is let through, however large.
     if (this.#bytes > 0 && this.#bytes + size > this.#bytesMax) {
       return failed(
@@ -44,7 +58,7 @@ export class LargeAnswers {
     return reply(call, 200, this.#stream(parts, size), "application/json");
   }
 
-  #stream(parts: readonly Uint8Array[], size: number): ReadableStream<Uint8Array> {
+  #stream(parts: readonly Part[], size: number): ReadableStream<Uint8Array> {
     const clock = this.#clock;
     let next = 0;
     let takenMs = clock.monotonic();
@@ -74,7 +88,7 @@ export class LargeAnswers {
         while (next < parts.length && (next === from || bytes + parts[next]!.length <= PIECE_BYTES)) {
           bytes += parts[next++]!.length;
         }
-        controller.enqueue(next === from + 1 ? parts[from]! : concatBytes(parts.slice(from, next), bytes));
+        controller.enqueue(bytesOf(assembled(parts.slice(from, next))));
         if (next < parts.length) return;
         end();
         controller.close();

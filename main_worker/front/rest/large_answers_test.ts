@@ -7,9 +7,16 @@ import { ManualClock } from "../../../shared/seams/manual_clock.ts";
 const CALL = { requestId: "r", isHead: false };
 const LARGE = JSON_ANSWER_BYTES_MAX + 10;
 
-function json(size: number): JsonParts {
+/** Documents as they come: as bytes, as text, or one so and one so. */
+const FORMS = ["bytes", "text", "both"] as const;
+
+function json(size: number, form: typeof FORMS[number] = "bytes"): JsonParts {
   const parts = new JsonParts().text("[");
-  for (let left = size; left > 0; left -= 100_000) parts.bytes(new Uint8Array(Math.min(left, 100_000)).fill(0x31));
+  for (let left = size, n = 0; left > 0; left -= 100_000, n++) {
+    const document = new Uint8Array(Math.min(left, 100_000)).fill(0x31);
+    const isText = form === "text" || form === "both" && n % 2 === 1;
+    parts.document(isText ? { document, text: new TextDecoder().decode(document) } : { document });
+  }
   return parts.text("]");
 }
 
@@ -21,10 +28,12 @@ function setup(bytesMax?: number) {
 Deno.test("answers of any size come whole, and hold nothing afterwards", async () => {
   const { clock, answers } = setup();
   for (const size of [0, 10, JSON_ANSWER_BYTES_MAX - 2, JSON_ANSWER_BYTES_MAX - 1, LARGE, 5 * JSON_ANSWER_BYTES_MAX]) {
-    const response = answers.answer(CALL, json(size));
-    const text = await response.text();
-    assert.equal(text.length, size + 2);
-    assert.match(text.slice(0, 3) + text.slice(-3), /^\[1*\]?\[?1*\]$/);
+    for (const form of FORMS) {
+      const response = answers.answer(CALL, json(size, form));
+      const text = await response.text();
+      assert.equal(text.length, size + 2);
+      assert.match(text.slice(0, 3) + text.slice(-3), /^\[1*\]?\[?1*\]$/);
+    }
   }
   assert.deepEqual([answers.bytes, clock.timers], [0, 0]);
 });

@@ -40,9 +40,9 @@ function answer(
   for (const key of keys) {
     const outcome = outcomes.get(key);
     if (outcome?.kind === "found") {
-      parts.text(`${comma}${JSON.stringify(key)}:`).bytes(outcome.document);
+      parts.text(`${comma}${JSON.stringify(key)}:`).document(outcome);
       comma = ",";
-      size += outcome.document.length;
+      size += outcome.meta.size;
     } else if (outcome?.kind === "failed" && outcome.code === "not_found") {
       missing.push(key);
     } else if (outcome?.kind === "failed") {

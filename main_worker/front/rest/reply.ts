@@ -1,5 +1,5 @@
 /** Builds answers: every response of the REST door is made here, so that none lacks its request id and safety headers. */
-import type { Failure } from "../../../shared/outcome.ts";
+import type { Failure, Found } from "../../../shared/outcome.ts";
 import { errorBody, type ErrorDetail, errorHeaders, type HeaderList, STATUS_OF } from "./errors.ts";
 
 /** What a page may do that renders an API answer: nothing. */
@@ -74,37 +74,40 @@ export function failed(
   return json(call, STATUS_OF[failure.code], errorBody(failure, details), [...errorHeaders(failure), ...more]);
 }
 
-/** JSON that is put together from text and from documents, whose bytes go out as they are. */
+/** Text is gathered up to about this length. */
+const TEXT_PART_CHARS = 64 * 1024;
+
+/** JSON that is put together from text and from documents, which go out as they are. */
 export class JsonParts {
-  readonly #encoder = new TextEncoder();
-  readonly #parts: Uint8Array[] = [];
+  readonly #parts: (string | Uint8Array)[] = [];
   #text = "";
   #size = 0;
 
   /** Appends text that is part of the JSON. */
   text(text: string): this {
     this.#text += text;
+    this.#size += text.length;
+    if (this.#text.length >= TEXT_PART_CHARS) this.#flush();
     return this;
   }
 
-  /** Appends a document. The bytes are kept, not copied. */
-  bytes(bytes: Uint8Array): this {
+  /** Appends a document, as text where that is at hand. It is kept, not copied. */
+  document(found: Pick<Found, "document" | "text">): this {
+    if (found.text !== undefined) return this.text(found.text);
     this.#flush();
-    this.#parts.push(bytes);
-    this.#size += bytes.length;
+    this.#parts.push(found.document);
+    this.#size += found.document.length;
     return this;
   }
 
   #flush(): void {
     if (this.#text === "") return;
-    const bytes = this.#encoder.encode(this.#text);
-    this.#parts.push(bytes);
-    this.#size += bytes.length;
+    this.#parts.push(this.#text);
     this.#text = "";
   }
 
-  /** All of it, in the pieces that it was made of. */
-  finish(): { readonly parts: readonly Uint8Array[]; readonly size: number } {
+  /** All of it, in the parts that it was made of. `size`: its bytes, if each character of text takes one. */
+  finish(): { readonly parts: readonly (string | Uint8Array)[]; readonly size: number } {
     this.#flush();
     return { parts: this.#parts, size: this.#size };
   }
