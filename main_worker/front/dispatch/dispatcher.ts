@@ -10,6 +10,7 @@ import {
   REQUEST_DEADLINE_MS,
   RETRY_AFTER_S,
 } from "../../../shared/limits.ts";
+import { type Linked, LinkedList, unlinked } from "../../../shared/linked_list.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
 import type { EntityName } from "../../../shared/names.ts";
 import { type Failure, failure, type Outcome } from "../../../shared/outcome.ts";
@@ -50,7 +51,7 @@ export interface Answer {
   readonly stamp: Stamp | undefined;
 }
 
-interface Pending {
+interface Pending extends Linked<Pending> {
   op: Operation;
   readonly template: Template | undefined;
   readonly write: boolean;
@@ -71,7 +72,7 @@ interface Pending {
   answer: (answer: Answer) => void;
 }
 
-interface Batch {
+interface Batch extends Linked<Batch> {
   readonly seq: number;
   readonly epoch: Epoch;
   readonly members: readonly Pending[];
@@ -91,7 +92,7 @@ interface Line {
   queue: Pending[];
   queueBytes: number;
   pumping: boolean;
-  readonly inFlight: Map<number, Batch>;
+  readonly inFlight: LinkedList<Batch>;
   /** Templates that the worker has been sent. */
   readonly templates: Set<string>;
   closed: boolean;
@@ -115,7 +116,7 @@ export class Dispatcher {
   readonly id: string;
   readonly #parts: DispatcherParts;
   readonly #lines = new Map<string, Line>();
-  readonly #live = new Set<Pending>();
+  readonly #live = new LinkedList<Pending>();
   #liveBytes = 0;
   /** Writes that wait for an earlier one on the same entity. The entry exists while a write on the entity is under way. */
   readonly #gates = new Map<EntityName, Pending[]>();
@@ -201,6 +202,7 @@ export class Dispatcher {
         locked: false,
         templateResent: false,
         answer,
+        ...unlinked<Pending>(),
       };
       this.#live.add(pending);
       this.#liveBytes += bytes;
@@ -280,7 +282,7 @@ export class Dispatcher {
       queue: [],
       queueBytes: 0,
       pumping: false,
-      inFlight: new Map(),
+      inFlight: new LinkedList(),
       templates: new Set(),
       closed: false,
     };
@@ -303,7 +305,7 @@ export class Dispatcher {
     line.queueBytes = 0;
     for (const pending of queue) this.#park(pending);
     line.client.close();
-    for (const batch of [...line.inFlight.values()]) this.#lost(line, batch, "broken");
+    for (const batch of [...line.inFlight]) this.#lost(line, batch, "broken");
   }
 
   #route(pending: Pending): void {
@@ -366,7 +368,7 @@ export class Dispatcher {
   #fill(line: Line): number {
     const { parts, operationsMin } = this.#parts.batching;
     let operations = line.queue.length;
-    for (const { members } of line.inFlight.values()) operations += members.length;
+    for (const { members } of line.inFlight) operations += members.length;
     return Math.min(Math.max(Math.ceil(operations / parts), operationsMin), BATCH_OPERATIONS_MAX);
   }
 
@@ -409,8 +411,8 @@ export class Dispatcher {
 
   #send(line: Line, { members, schemas }: Load): void {
     const { clock } = this.#parts;
-    const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members };
-    line.inFlight.set(batch.seq, batch);
+    const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members, ...unlinked<Batch>() };
+    line.inFlight.add(batch);
     if (line.templates.size + schemas.size > TEMPLATES_KNOWN_MAX) line.templates.clear();
     for (const hash of schemas.keys()) line.templates.add(hash);
     let deadlineMs = members.length === 0 ? TEMPLATE_DEADLINE_MS : 0;
@@ -436,14 +438,12 @@ export class Dispatcher {
   }
 
   /** Every batch below this number has been answered or given up. */
-  #floor(line: Line): number {
-    let floor = this.#seq + 1;
-    for (const seq of line.inFlight.keys()) floor = Math.min(floor, seq);
-    return floor;
+  #floor({ inFlight }: Line): number {
+    return inFlight.first?.seq ?? this.#seq + 1;
   }
 
   #answered(line: Line, batch: Batch, results: readonly OperationResult[]): void {
-    if (!line.inFlight.delete(batch.seq)) return;
+    if (!line.inFlight.remove(batch)) return;
     results.forEach((result, i) => {
       const pending = batch.members[i]!;
       if (result.kind === "retry") {
@@ -469,7 +469,7 @@ export class Dispatcher {
 
   /** A batch got no good answer: its operations are tried again, those that must not wait any longer are given up. */
   #lost(line: Line, batch: Batch, reason: TransportError["reason"], error?: unknown): void {
-    if (!line.inFlight.delete(batch.seq)) return;
+    if (!line.inFlight.remove(batch)) return;
     const { clock, control, log, metrics } = this.#parts;
     metrics.retry(reason);
     if (!line.closed) {
@@ -499,7 +499,8 @@ export class Dispatcher {
   #sweep(): void {
     const { clock } = this.#parts;
     const now = clock.monotonic();
-    for (const pending of this.#live) if (pending.deadlineMs <= now) this.#giveUp(pending);
+    const due = [...this.#live].filter(({ deadlineMs }) => deadlineMs <= now);
+    for (const pending of due) this.#giveUp(pending);
     this.#sweepTimer = this.#live.size > 0 ? clock.setTimer(() => this.#sweep(), SWEEP_MS) : undefined;
   }
 
@@ -509,7 +510,9 @@ export class Dispatcher {
     this.#settle(pending, pending.write ? OUTCOME_UNKNOWN : NO_ANSWER, !pending.write);
     const line = this.#lines.get(pending.sent.session);
     // While its batch is under way, the answer may still come and resolve it.
-    if (pending.write && !line?.inFlight.has(pending.sent.seq)) this.#leaveUnresolved(pending);
+    const { seq } = pending.sent;
+    const underWay = line !== undefined && [...line.inFlight].some((batch) => batch.seq === seq);
+    if (pending.write && !underWay) this.#leaveUnresolved(pending);
   }
 
   /** Answers an operation; `known`: its outcome is final. */
@@ -519,7 +522,7 @@ export class Dispatcher {
       return;
     }
     pending.settled = true;
-    this.#live.delete(pending);
+    this.#live.remove(pending);
     this.#liveBytes -= pending.bytes;
     let stamp = pending.stamp;
     if (pending.write) {

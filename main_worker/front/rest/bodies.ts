@@ -2,7 +2,7 @@
 import { concatBytes } from "../../../shared/bytes.ts";
 import { REQUEST_BODY_TIMEOUT_MS } from "../../../shared/limits.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
-import { deadlinesOf } from "./deadlines.ts";
+import { deadlinesOf } from "../../../shared/seams/deadlines.ts";
 import { Refusal, refuse } from "./errors.ts";
 
 /** Refuses a body in a coding that nothing here undoes. @throws {Refusal} `unsupported_media_type` */
@@ -34,7 +34,7 @@ export async function readBody(
   refuseEncoded(request);
   const declared = request.headers.get("content-length");
   if (declared !== null && Number(declared) > bytesMax) throw tooLarge(bytesMax);
-  const deadlines = deadlinesOf(clock, timeoutMs);
+  const deadlines = deadlinesOf(clock);
   const body = Promise.withResolvers<Uint8Array>();
   const deadline = deadlines.begin(timeoutMs, () => {
     body.reject(refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`));

@@ -1,22 +1,26 @@
 /** Batches to a processing worker: many over one call, because a call for each costs both sides more than its operations do. */
 import { GRPC_SHARED_CALL_BYTES_MAX } from "../../limits.ts";
+import { type Linked, LinkedList, unlinked } from "../../linked_list.ts";
+import { systemClock } from "../../seams/clock.ts";
+import { type Deadline, Deadlines } from "../../seams/deadlines.ts";
 import type { BatchRequest, BatchResponse } from "../messages.ts";
 import { TransportError } from "../transport.ts";
 import type { Channel, Exchange } from "./channel.ts";
 import type { workerMethods } from "./methods.ts";
 
 /** A batch that is waited for. */
-interface Waiting {
+interface Waiting extends Linked<Waiting> {
+  readonly seq: number;
   readonly resolve: (response: BatchResponse) => void;
   readonly reject: (error: TransportError) => void;
-  readonly timer: ReturnType<typeof setTimeout>;
+  readonly deadline: Deadline;
 }
 
 /** The call that carries the batches, and those that it has not answered. */
 interface Shared {
   readonly exchange: Exchange<BatchRequest>;
   readonly token: string;
-  readonly waiting: Map<number, Waiting>;
+  readonly waiting: LinkedList<Waiting>;
 }
 
 /** What an operation takes in a message beside its name, its payload and the tags of its conditions, at most. */
@@ -29,6 +33,7 @@ export class BatchCalls {
   readonly #methods: ReturnType<typeof workerMethods>;
   readonly #token: () => string;
   readonly #sharedBytesMax: number;
+  readonly #deadlines = new Deadlines(systemClock);
   #shared: Shared | undefined;
 
   constructor(
@@ -53,16 +58,18 @@ export class BatchCalls {
       return { results };
     }
     const shared = this.#open();
-    if (shared.waiting.has(request.seq)) throw new TypeError(`there is a batch ${request.seq} under way already`);
+    const { seq } = request;
+    if (find(shared.waiting, seq)) throw new TypeError(`there is a batch ${seq} under way already`);
     shared.exchange.send(request);
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        shared.waiting.delete(request.seq);
+      const deadline = this.#deadlines.begin(deadlineMs, () => {
+        shared.waiting.remove(one);
         this.#retire(shared);
         this.#release(shared);
         reject(new TransportError("deadline", `${processBatches.path}: no answer after ${deadlineMs} ms`));
-      }, deadlineMs);
-      shared.waiting.set(request.seq, { resolve, reject, timer });
+      });
+      const one: Waiting = { seq, resolve, reject, deadline, ...unlinked<Waiting>() };
+      shared.waiting.add(one);
     });
   }
 
@@ -73,20 +80,28 @@ export class BatchCalls {
       this.#retire(this.#shared);
     }
     if (this.#shared !== undefined) return this.#shared;
-    const waiting = new Map<number, Waiting>();
+    const waiting = new LinkedList<Waiting>();
     const exchange = this.#channel.exchange(
       this.#methods.processBatches,
       ({ seq, results }) => {
         // One that was given up may still be answered.
-        take(waiting, seq)?.resolve({ results });
+        const one = find(waiting, seq);
+        if (one !== undefined) this.#take(waiting, one).resolve({ results });
         this.#release(shared);
       },
       (error) => {
-        for (const seq of [...waiting.keys()]) take(waiting, seq)!.reject(error);
+        for (const one of [...waiting]) this.#take(waiting, one).reject(error);
+        this.#deadlines.rest();
       },
     );
     const shared: Shared = { exchange, token, waiting };
     return this.#shared = shared;
+  }
+
+  #take(waiting: LinkedList<Waiting>, one: Waiting): Waiting {
+    waiting.remove(one);
+    this.#deadlines.end(one.deadline);
+    return one;
   }
 
   /** No batch follows on this call; those that are under way are waited for. */
@@ -102,12 +117,8 @@ export class BatchCalls {
   }
 }
 
-function take(waiting: Map<number, Waiting>, seq: number): Waiting | undefined {
-  const one = waiting.get(seq);
-  if (one === undefined) return undefined;
-  waiting.delete(seq);
-  clearTimeout(one.timer);
-  return one;
+function find(waiting: LinkedList<Waiting>, seq: number): Waiting | undefined {
+  for (const one of waiting) if (one.seq === seq) return one;
 }
 
 /** Bytes of a batch as a message, rather too many. */
