@@ -36,8 +36,8 @@ export interface DocumentCacheOptions {
   readonly ttlMs: number;
 }
 
-/** What an entry weighs beside its document: names, numbers and the table's own share. */
-const ENTRY_OVERHEAD_BYTES = 256;
+/** What an entry weighs beside its document: objects, names, tags and its place in the table, as measured. */
+const ENTRY_OVERHEAD_BYTES = 512;
 
 export class DocumentCache {
   readonly #entries: LRUCache<EntityName, CachedEntity> | undefined;
