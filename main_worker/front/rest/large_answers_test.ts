@@ -7,6 +7,8 @@ import { ManualClock } from "../../../shared/seams/manual_clock.ts";
 const CALL = { requestId: "r", isHead: false };
 const LARGE = JSON_ANSWER_BYTES_MAX + 10;
 
+const META = { version: 1, etag: "1-a", writtenAtMs: 0 };
+
 /** Documents as they come: as bytes, as text, or one so and one so. */
 const FORMS = ["bytes", "text", "both"] as const;
 
@@ -15,7 +17,8 @@ function json(size: number, form: typeof FORMS[number] = "bytes"): JsonParts {
   for (let left = size, n = 0; left > 0; left -= 100_000, n++) {
     const document = new Uint8Array(Math.min(left, 100_000)).fill(0x31);
     const isText = form === "text" || form === "both" && n % 2 === 1;
-    parts.document(isText ? { document, text: new TextDecoder().decode(document) } : { document });
+    const text = isText ? new TextDecoder().decode(document) : undefined;
+    parts.document({ kind: "found", document, text, meta: { ...META, size: document.length } });
   }
   return parts.text("]");
 }
@@ -60,4 +63,17 @@ Deno.test("a client that takes nothing of a large answer is cut off, one that is
   for (let read = await slow.read(); !read.done; read = await slow.read()) clock.pass(LARGE_ANSWER_STALLED_MS / 2);
   await assert.rejects(stalled.read(), /takes nothing/);
   assert.deepEqual([answers.bytes, clock.timers], [0, 0]);
+});
+
+Deno.test("what counts are bytes of UTF-8, also where documents are at hand as text", async () => {
+  const { answers } = setup();
+  const text = `"${"漢".repeat(JSON_ANSWER_BYTES_MAX / 2)}"`;
+  const document = new TextEncoder().encode(text);
+  const parts = new JsonParts().text('{"ключ":');
+  parts.document({ kind: "found", document, text, meta: { ...META, size: document.length } });
+  const size = new TextEncoder().encode('{"ключ":}').length + document.length;
+  const response = answers.answer(CALL, parts.text("}"));
+  assert.equal(answers.bytes, size);
+  assert.equal((await response.bytes()).length, size);
+  assert.equal(answers.bytes, 0);
 });

@@ -28,7 +28,7 @@ export function listRoutes({ entities }: EntityDeps, answers: LargeAnswers): rea
       parts.text(`,"size":${size}`);
       if (meta !== undefined) parts.text(`,"updated_at":"${new Date(meta.writtenAtMs).toISOString()}"`);
       if (problem !== undefined) parts.text(`,"problem":"${problem}"`);
-      else if (values && value !== undefined) parts.text(`,"value":`).document({ document: value });
+      else if (values && value !== undefined) parts.text(`,"value":`).bytes(value);
       parts.text("}");
     }
     const next = outcome.next === null ? "null" : JSON.stringify(encodeCursor(schemaId, outcome.next));

@@ -5,6 +5,8 @@ import { errorBody, type ErrorDetail, errorHeaders, type HeaderList, STATUS_OF }
 /** What a page may do that renders an API answer: nothing. */
 export const API_CONTENT_SECURITY_POLICY = "default-src 'none'; frame-ancestors 'none'";
 
+const encoder = new TextEncoder();
+
 /** The part of a call that an answer needs. */
 export interface Answering {
   readonly requestId: string;
@@ -36,7 +38,7 @@ export function reply(
   if (contentType !== undefined) headers.set("content-type", contentType);
   for (const [name, value] of more) headers.append(name, value);
   if (call.isHead && body !== null && !(body instanceof ReadableStream)) {
-    const size = typeof body === "string" ? new TextEncoder().encode(body).length : body.length;
+    const size = typeof body === "string" ? encoder.encode(body).length : body.length;
     headers.append("content-length", String(size));
   }
   return response;
@@ -76,6 +78,8 @@ export function failed(
 
 /** Text is gathered up to about this length. */
 const TEXT_PART_CHARS = 64 * 1024;
+// deno-lint-ignore no-control-regex
+const ASCII = /^[\u0000-\u007f]*$/;
 
 /** JSON that is put together from text and from documents, which go out as they are. */
 export class JsonParts {
@@ -85,18 +89,26 @@ export class JsonParts {
 
   /** Appends text that is part of the JSON. */
   text(text: string): this {
-    this.#text += text;
-    this.#size += text.length;
-    if (this.#text.length >= TEXT_PART_CHARS) this.#flush();
+    return this.#append(text, ASCII.test(text) ? text.length : encoder.encode(text).length);
+  }
+
+  /** Appends a document. The bytes are kept, not copied. */
+  bytes(bytes: Uint8Array): this {
+    this.#flush();
+    this.#parts.push(bytes);
+    this.#size += bytes.length;
     return this;
   }
 
-  /** Appends a document, as text where that is at hand. It is kept, not copied. */
-  document(found: Pick<Found, "document" | "text">): this {
-    if (found.text !== undefined) return this.text(found.text);
-    this.#flush();
-    this.#parts.push(found.document);
-    this.#size += found.document.length;
+  /** Appends a document, as text where that is at hand. */
+  document(found: Found): this {
+    return found.text === undefined ? this.bytes(found.document) : this.#append(found.text, found.meta.size);
+  }
+
+  #append(text: string, size: number): this {
+    this.#text += text;
+    this.#size += size;
+    if (this.#text.length >= TEXT_PART_CHARS) this.#flush();
     return this;
   }
 
@@ -106,7 +118,7 @@ export class JsonParts {
     this.#text = "";
   }
 
-  /** All of it, in the parts that it was made of. `size`: its bytes, if each character of text takes one. */
+  /** All of it, in the parts that it was made of, and its size in bytes. */
   finish(): { readonly parts: readonly (string | Uint8Array)[]; readonly size: number } {
     this.#flush();
     return { parts: this.#parts, size: this.#size };
