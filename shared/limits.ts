@@ -112,7 +112,9 @@ export const CACHE_ENTRIES_DEFAULT = 256;
 export const CACHE_VERSIONS_MAX = 65_536;
 
 // Directory engine.
+/** A checkpoint begins when the log has so many bytes, or when so many of them are in memory: what was overwritten is not. */
 export const LOG_CHECKPOINT_BYTES = 64 * MIB;
+export const LOG_CHECKPOINT_DIRTY_BYTES = 32 * MIB;
 export const LOG_CHECKPOINT_MS = 30_000;
 export const LOG_RECORD_BYTES_MAX = 16 * MIB;
 export const LOG_FRAME_BYTES_MAX = 64 * MIB;

@@ -5,6 +5,7 @@ import {
   CHECKPOINT_STEP_ROWS_MAX,
   LOG_BYTES_MAX,
   LOG_CHECKPOINT_BYTES,
+  LOG_CHECKPOINT_DIRTY_BYTES,
   LOG_CHECKPOINT_MS,
   LOG_DIRTY_BYTES_MAX,
   LOG_GROUP_BYTES_MAX,
@@ -15,6 +16,7 @@ import {
 /** See the constants of the same meaning in `shared/limits.ts`, which are the defaults. */
 export interface DirectoryBounds {
   readonly checkpointBytes: number;
+  readonly checkpointDirtyBytes: number;
   readonly checkpointMs: number;
   readonly checkpointRetryMs: number;
   readonly stepRows: number;
@@ -29,6 +31,7 @@ export interface DirectoryBounds {
 /** What production uses. */
 export const DEFAULT_BOUNDS: DirectoryBounds = {
   checkpointBytes: LOG_CHECKPOINT_BYTES,
+  checkpointDirtyBytes: LOG_CHECKPOINT_DIRTY_BYTES,
   checkpointMs: LOG_CHECKPOINT_MS,
   checkpointRetryMs: CHECKPOINT_RETRY_MS,
   stepRows: CHECKPOINT_STEP_ROWS_MAX,

@@ -55,6 +55,20 @@ Deno.test("checkpoint: it writes in small steps, and commits, reads and lists go
   await entities.close();
 });
 
+Deno.test("checkpoint: it begins when much is in memory, and what was overwritten is not", async () => {
+  const { entities } = await open({ checkpointDirtyBytes: 20_000 }, () => undefined);
+  for (let index = 0; index < 100; index++) await put(entities, "k", 1_000);
+  await settled();
+  assert.equal(entities.stats().checkpoints, 0);
+  for (let index = 0; index < 100; index++) {
+    await put(entities, `k${index}`, 1_000);
+    assert.ok(entities.stats().dirtyBytes < 25_000);
+  }
+  await settled();
+  assert.ok(entities.stats().checkpoints >= 4);
+  await entities.close();
+});
+
 Deno.test("checkpoint: an idle worker rests", async () => {
   const { entities, clock } = await open({}, () => undefined);
   await put(entities, "k");

@@ -362,7 +362,7 @@ export class DirectoryEntities implements Entities {
     if (this.#logFailing) this.#parts.report({ kind: "log_recovered", message: "a group of writes went through" });
     this.#logFailing = false;
     if (this.#checkpointFailures > 0) return;
-    if (this.#log.currentBytes >= this.#bounds.checkpointBytes) this.#startCheckpoint();
+    if (this.#isCheckpointDue) this.#startCheckpoint();
     else this.#scheduleCheckpoint(this.#bounds.checkpointMs);
   }
 
@@ -464,6 +464,13 @@ export class DirectoryEntities implements Entities {
         this.#scheduleCheckpoint(Math.min(ms, CHECKPOINT_RETRY_MS_MAX));
       } else if (this.#needsCheckpoint) this.#scheduleCheckpoint(this.#bounds.checkpointMs);
     });
+  }
+
+  /** Whether there is enough for one. Changes in memory count if none is under way, for that is writing them. */
+  get #isCheckpointDue(): boolean {
+    const { checkpointBytes, checkpointDirtyBytes } = this.#bounds;
+    return this.#log.currentBytes >= checkpointBytes ||
+      (this.#checkpointing === undefined && this.#dirtyBytes >= checkpointDirtyBytes);
   }
 
   get #needsCheckpoint(): boolean {

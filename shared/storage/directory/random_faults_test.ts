@@ -22,6 +22,7 @@ const NAMES = Array.from({ length: 12 }, (_, index) => nameOf(index % 2 ? "a" : 
 /** Small enough that every one is reached. */
 const BOUNDS: Partial<DirectoryBounds> = {
   checkpointBytes: 1_500,
+  checkpointDirtyBytes: 1_200,
   stepRows: 2,
   groupBytes: 400,
   dirtyBytes: 6_000,
