@@ -33,13 +33,13 @@ export async function readBody(
   refuseEncoded(request);
   const declared = Number(request.headers.get("content-length") ?? NaN);
   if (declared > bytesMax) throw tooLarge(bytesMax);
+  // Not by Request.bytes: Deno 2.9 leaves the streams that it reads to the collector of the old generation.
+  const reader = request.body?.getReader();
   const deadlines = deadlinesOf(clock);
   const body = Promise.withResolvers<Uint8Array>();
   const deadline = deadlines.begin(timeoutMs, () => {
     body.reject(refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`));
   });
-  // Not by Request.bytes: Deno 2.9 leaves the streams that it reads to the collector of the old generation.
-  const reader = request.body?.getReader();
   readPieces(reader, declared, bytesMax).then(body.resolve, body.reject);
   try {
     return await body.promise;
