@@ -76,7 +76,7 @@ export const VERIFIED_TOKENS_MAX = 10_000;
 export const BATCH_OPERATIONS_MAX = 128;
 export const BATCH_BYTES_MAX = 1 * MIB;
 /** Where some batches are under way, fewer operations than these wait for one to come back. */
-export const BATCH_OPERATIONS_MIN = 16;
+export const BATCH_OPERATIONS_MIN = 8;
 export const BATCHES_IN_FLIGHT_MAX = 4;
 export const S3_BATCHES_IN_FLIGHT_MAX = 16;
 export const QUEUE_OPERATIONS_MAX = 20_000;
