@@ -263,6 +263,9 @@ export const GRPC_TRAILER_BYTES_MAX = 4 * KIB;
 export const GRPC_CONNECTIONS_MAX = 2_000;
 /** Calls at a time on one connection; each may hold a message. */
 export const GRPC_STREAMS_MAX = 256;
+/** What has arrived of messages that are not whole, of all callers of a server; at least so many of the largest ones. */
+export const GRPC_UNFINISHED_BYTES_MAX = 64 * MIB;
+export const GRPC_UNFINISHED_MESSAGES_MIN = 4;
 /** Messages of one call that are worked on at a time; more are not read until one of them is answered. */
 export const GRPC_EXCHANGES_MAX = 64;
 /** A larger batch travels to a processing worker in a call of its own, so that it holds up no other. */

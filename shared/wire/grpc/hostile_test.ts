@@ -6,7 +6,8 @@ import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import assert from "assert";
 import fc from "fast-check";
-import { GRPC_MESSAGE_BYTES_MAX_DEFAULT } from "../../limits.ts";
+import { GRPC_MESSAGE_BYTES_MAX_DEFAULT, GRPC_UNFINISHED_BYTES_MAX } from "../../limits.ts";
+import { sleep, systemClock } from "../../seams/clock.ts";
 import type { WorkerHandler } from "../transport.ts";
 import { serveMainOverGrpc } from "./main_server.ts";
 import { connectWorkerOverGrpc } from "./worker_client.ts";
@@ -204,4 +205,44 @@ Deno.test("hostile: connections beyond the bound are closed at once, those withi
   for (const socket of sockets) socket.destroy();
   client.close();
   await server.stop(1_000);
+});
+
+Deno.test("hostile: messages that are begun and left are given up when they are too much, and others come through", async () => {
+  const refuse = () => Promise.reject(new Error("not expected"));
+  const server = await serveMainOverGrpc({
+    address: "127.0.0.1:0",
+    messageBytesMax,
+    handler: { subscribe: refuse, heartbeat: refuse, unsubscribe: refuse },
+    process: refuse,
+    onFault: (error) => assert.fail(String(error)),
+  });
+  const port = Number(server.address.split(":")[1]);
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  session.on("error", () => {});
+  try {
+    const begun = frame(new Uint8Array(messageBytesMax)).subarray(0, messageBytesMax / 2);
+    const enough = 2 * GRPC_UNFINISHED_BYTES_MAX / begun.length;
+    const ends: Promise<number>[] = [];
+    for (let i = 0; i < enough; i++) {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/deltadb.MainWorker/Process",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.on("error", () => {});
+      ends.push(new Promise((resolve) => stream.once("close", () => resolve(Number(stream.rstCode)))));
+      await new Promise<void>((resolve) => stream.write(begun, () => resolve()));
+    }
+    const over = new AbortController();
+    const late = sleep(systemClock, 10_000, over.signal).catch(() => {});
+    assert.equal(await Promise.race([ends[0], late]), http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    over.abort();
+    const answer = await request(port, { ":path": "/grpc.health.v1.Health/Check" }, frame(new Uint8Array(0)));
+    assert(!(answer instanceof Error));
+    assert.equal(String(answer.headers["grpc-status"]), "0");
+  } finally {
+    session.destroy();
+    await server.stop(100);
+  }
 });

@@ -9,6 +9,8 @@ import {
   GRPC_KEEPALIVE_MS,
   GRPC_KEEPALIVE_TIMEOUT_MS,
   GRPC_STREAMS_MAX,
+  GRPC_UNFINISHED_BYTES_MAX,
+  GRPC_UNFINISHED_MESSAGES_MIN,
   WATCH_BUFFER_EVENTS_MAX,
 } from "../../limits.ts";
 import { TransportError } from "../transport.ts";
@@ -17,6 +19,7 @@ import { failureOfStatus, refusalTrailers, statusOfError, WireError } from "./er
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { Method } from "./methods.ts";
 import { serverCredentials, type TlsSource } from "./tls.ts";
+import { UnfinishedMessages } from "./unfinished.ts";
 
 /** How to serve. */
 export interface ServerOptions {
@@ -259,11 +262,14 @@ export class RpcServer {
     }).catch((error: Error) => {
       throw new Error(`cannot listen on ${this.#options.address}: ${bindReason(error)}`, { cause: error });
     });
-    // grpc-js has no option for either (1.14); the servers under it do, and Deno ends a process that has no descriptor left.
+    // grpc-js has options for none of these (1.14); the servers under it do, and Deno ends a process that has no descriptor left.
     const { http2Servers } = this.#server as unknown as { readonly http2Servers: ReadonlyMap<Http2Server, unknown> };
-    const { connectionsMax = GRPC_CONNECTIONS_MAX, windowBytes } = this.#options;
+    const { connectionsMax = GRPC_CONNECTIONS_MAX, messageBytesMax, windowBytes } = this.#options;
+    const unfinishedMax = Math.max(GRPC_UNFINISHED_BYTES_MAX, GRPC_UNFINISHED_MESSAGES_MIN * messageBytesMax);
+    const unfinished = new UnfinishedMessages(unfinishedMax);
     for (const server of http2Servers.keys()) {
       server.maxConnections = connectionsMax;
+      server.on("stream", (stream) => unfinished.watch(stream));
       if (windowBytes !== undefined) server.on("session", (session) => widen(session, windowBytes));
     }
     this.#address = formatAddress({ host, port: bound });
