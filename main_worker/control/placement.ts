@@ -89,7 +89,7 @@ export class Placement {
     return moved;
   }
 
-  /** Takes in what a session says of itself. */
+  /** Takes in what a session says of itself; of partitions that there are not, nothing. */
   report(session: string, report: Pick<HeartbeatRequest, "owned" | "releasing" | "failing" | "epoch">): void {
     const owned = new Map(report.owned.map((o) => [o.partition, o.epoch]));
     const failing = new Map(report.failing.map((f) => [f.partition, f]));

@@ -323,16 +323,10 @@ export class Registry implements MainHandler {
     member.activeRequests = request.activeRequests;
     member.cache = request.cache;
     member.storage = request.storage;
-    const inRange = (partition: Partition) => partition < this.#parts.partitions;
     const before = this.#placement.epoch;
     const served = this.#placement.servedBy(member.session).length;
     const troubles = request.failing.length > 0;
-    this.#placement.report(member.session, {
-      epoch: request.epoch,
-      owned: request.owned.filter((o) => inRange(o.partition)),
-      releasing: request.releasing.filter(inRange),
-      failing: request.failing.filter((f) => inRange(f.partition)),
-    });
+    this.#placement.report(member.session, request);
     const finished = this.#noteFinished(member, request.finished);
     if (request.leaving && !member.leaving) {
       member.leaving = true;

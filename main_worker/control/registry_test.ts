@@ -1,5 +1,5 @@
 import assert from "assert";
-import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../../shared/limits.ts";
+import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX, WORKERS_MAX } from "../../shared/limits.ts";
 import { recordingLogger } from "../../shared/logging/logger.ts";
 import type { Partition } from "../../shared/names.ts";
 import { ManualClock } from "../../shared/seams/manual_clock.ts";
@@ -14,12 +14,18 @@ const NEVER = new AbortController().signal;
 function start(more: Partial<RegistryParts> = {}) {
   const clock = new ManualClock();
   const log = recordingLogger();
-  const state = { changes: 0 };
+  const state = { changes: 0, counted: [] as string[] };
+  const count = (what: string) => void state.counted.push(what);
   const registry = new Registry({
     clock,
     random: systemRandom,
     log,
-    metrics: { workerJoined() {}, workerGone() {}, workerTokenIssued() {}, partitionsMoved() {} },
+    metrics: {
+      workerJoined: (result) => count(`join ${result}`),
+      workerGone: (reason) => count(`gone ${reason}`),
+      workerTokenIssued: () => count("token"),
+      partitionsMoved: (partitions) => count(`moved ${partitions}`),
+    },
     storeId: "store",
     partitions: 4,
     term: 3,
@@ -323,6 +329,164 @@ Deno.test("registry: partitions beyond the store's number in a report are ignore
     failing: [{ partition: 97 as Partition, reason: "held", detail: "" }],
   });
   assert.deepEqual(registry.unserved().map(({ partition }) => partition), [0, 1, 2, 3]);
+  registry.close();
+});
+
+Deno.test("registry: whoever shows another's token, a wrong one, or one that has ended is no member", async () => {
+  const { registry, clock } = start();
+  const [a, b] = [await new Member(registry, "a").join(), await new Member(registry, "b").join()];
+  await a.serve();
+  await b.serve();
+  const wrong: Partial<HeartbeatRequest>[] = [
+    { token: b.token },
+    { token: "" },
+    { token: "0".repeat(64) },
+    { session: b.session },
+    { session: "of nobody" },
+    { workerId: "b" },
+    { workerId: "c" },
+  ];
+  for (const part of wrong) {
+    const { workerId, session, token } = a.request(part);
+    await assert.rejects(
+      registry.heartbeat(a.request({ ...part, owned: [], leaving: true }), NEVER),
+      refusal("denied"),
+    );
+    assert.throws(() => registry.unsubscribe({ workerId, session, token }), refusal("denied"));
+  }
+  assert.equal(registry.routes().workers.size, 2);
+  assert.deepEqual(registry.workers().map(({ status }) => status), ["Available", "Available"]);
+  // It beats with the token that it has, and takes no new one.
+  for (let passed = 0; passed < TTL_MS; passed += 2_000) {
+    await registry.heartbeat(a.request(), NEVER);
+    await clock.advance(2_000);
+  }
+  await assert.rejects(registry.heartbeat(a.request(), NEVER), refusal("denied"));
+  registry.close();
+});
+
+Deno.test("registry: where the keys cannot be wrapped, nobody joins", async () => {
+  const { registry, log, state } = start({
+    wrapKeys: () => Promise.resolve({ kind: "refused", reason: "the public key is none" }),
+  });
+  await assert.rejects(new Member(registry, "a").join(), refusal("denied"));
+  assert.equal(registry.routes().workers.size, 0);
+  assert.match(String(log.of("join_refused")[0]!.fields.reason), /the public key is none/);
+  assert.deepEqual(state.counted, ["join refused"]);
+  registry.close();
+});
+
+Deno.test("registry: a worker whose address refuses is out at once, and others get what it had", async () => {
+  const { registry, state } = start();
+  const a = await new Member(registry, "a").join();
+  await a.serve();
+  const b = await new Member(registry, "b").join();
+  registry.refused("of nobody");
+  assert.equal(registry.routes().workers.size, 2);
+  registry.refused(a.session);
+  registry.refused(a.session);
+  assert.deepEqual([...registry.routes().workers.keys()], [b.session]);
+  await b.serve();
+  assert.deepEqual(partitions(registry, "b"), [0, 1, 2, 3]);
+  assert.deepEqual(registry.workers().map(({ workerId, status }) => `${workerId} ${status}`), [
+    "a Unavailable",
+    "b Available",
+  ]);
+  await assert.rejects(a.beat(), refusal("denied"));
+  assert.deepEqual(state.counted.filter((what) => what.startsWith("gone")), ["gone refused"]);
+  registry.close();
+});
+
+Deno.test("registry: partitions move when their worker's connection is lost, when it leaves, and when it is missed", async () => {
+  for (const way of ["lost", "leaves", "missed"] as const) {
+    const { registry, clock, state } = start();
+    const a = await new Member(registry, "a").join();
+    await a.serve();
+    const b = await new Member(registry, "b").join();
+    await a.serve();
+    await b.serve();
+    if (way === "lost") {
+      const gone = new AbortController();
+      const waiting = a.beat({ immediate: false }, gone.signal);
+      await clock.advance(0);
+      gone.abort();
+      await waiting;
+      await clock.advance(300);
+    } else if (way === "leaves") {
+      await registry.unsubscribe({ workerId: "a", session: a.session, token: a.token });
+    } else {
+      for (let passed = 0; passed <= HEARTBEAT_MS * HEARTBEATS_MISSED_MAX; passed += 500) {
+        await b.beat();
+        await clock.advance(500);
+      }
+    }
+    await b.serve();
+    assert.deepEqual(partitions(registry, "b"), [0, 1, 2, 3], way);
+    const [reason] = state.counted.filter((what) => what.startsWith("gone"));
+    assert.equal(reason, { lost: "gone connection_lost", leaves: "gone left", missed: "gone heartbeats_missed" }[way]);
+    assert.deepEqual(state.counted.filter((what) => what.startsWith("moved")), ["moved 4", "moved 2", "moved 2"]);
+    registry.close();
+  }
+});
+
+Deno.test("registry: what is waited for of a worker is told once, and only the newest", async () => {
+  const { registry, clock } = start();
+  const a = await new Member(registry, "a").join();
+  await a.serve();
+  registry.batchFloor("of nobody", "d", 1);
+  registry.batchFloor(a.session, "d", 7);
+  registry.batchFloor(a.session, "d", 5);
+  assert.deepEqual((await a.beat({ immediate: false })).floors, [{ dispatcher: "d", floor: 7 }]);
+  let answered = false;
+  const waiting = a.beat({ immediate: false }).then(({ floors }) => {
+    answered = true;
+    return floors;
+  });
+  registry.batchFloor(a.session, "d", 7);
+  await clock.advance(0);
+  assert(!answered, "there is nothing new");
+  registry.batchFloor(a.session, "e", 2);
+  assert.deepEqual(await waiting, [{ dispatcher: "d", floor: 7 }, { dispatcher: "e", floor: 2 }]);
+  registry.close();
+});
+
+Deno.test("registry: what a worker has finished is known at once, as long as it is a member", async () => {
+  const { registry, state } = start();
+  const [a, b] = [await new Member(registry, "a").join(), await new Member(registry, "b").join()];
+  await a.serve();
+  await b.serve();
+  await a.serve();
+  await b.serve();
+  const { changes } = state;
+  const finished = [{ dispatcher: "d", floor: 5 }];
+  await a.beat({ finished });
+  assert.equal(state.changes, changes + 1);
+  const known = registry.finished();
+  await a.beat({ finished });
+  await a.beat({ finished: [{ dispatcher: "d", floor: 4 }] });
+  assert.equal(state.changes, changes + 1, "that is no news");
+  assert.equal(registry.finished(), known);
+  await b.beat({ finished: [{ dispatcher: "d", floor: 9 }] });
+  assert.deepEqual([...registry.finished()], [[`${a.session}/d`, 5], [`${b.session}/d`, 9]]);
+  registry.refused(a.session);
+  assert.deepEqual([...registry.finished()], [[`${b.session}/d`, 9]]);
+  registry.close();
+});
+
+Deno.test("registry: of workers that were here so many are shown, those that came back among the others", async () => {
+  const { registry } = start();
+  for (let n = 0; n < WORKERS_MAX + 2; n++) {
+    const member = await new Member(registry, `w${n}`).join();
+    registry.refused(member.session);
+  }
+  assert.equal(registry.workers().length, WORKERS_MAX);
+  assert(!registry.workers().some(({ workerId }) => workerId === "w0" || workerId === "w1"));
+  const back = await new Member(registry, "w5", "another start").join();
+  assert.equal(registry.workers().length, WORKERS_MAX);
+  const shown = () => registry.workers().filter(({ workerId }) => workerId === "w5").map(({ status }) => status);
+  assert.deepEqual(shown(), ["Available"]);
+  await back.beat({ leaving: true });
+  assert.deepEqual(shown(), ["Unavailable"]);
   registry.close();
 });
 

@@ -149,9 +149,8 @@ export class Ownership {
     } else if (owned.state === "serving") {
       if (epoch === undefined) this.#release(partition, owned);
       else if (epoch > owned.epoch) this.#renew(partition, owned, epoch);
-    } else if (owned.state === "taking" && owned.retry !== undefined) {
-      if (epoch === undefined) this.#forget(partition, owned);
-      else owned.epoch = epoch;
+    } else if (owned.state === "taking" && owned.retry !== undefined && epoch === undefined) {
+      this.#forget(partition, owned);
     }
   }
 

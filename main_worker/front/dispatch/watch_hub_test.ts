@@ -132,6 +132,24 @@ Deno.test("watch: who comes back gets what was missed, or a reset when that is n
   assert.deepEqual(kinds(await (await open(w, { lastEventId: id })).take()), ["reset"]);
 });
 
+Deno.test("watch: who comes back with the newest id has missed nothing, whatever it names", async () => {
+  using w = watching(routes(1, "a"));
+  const reader = await open(w);
+  const again = async (): Promise<(WatchEvent | "end")[]> => {
+    const lastEventId = (await reader.take()).map((e) => e === "end" ? e : e.sequence).at(-1)!;
+    return await (await open(w, { lastEventId })).take();
+  };
+  last(w).emit(event("k", 1));
+  last(w).emit(event("k", 2));
+  assert.deepEqual(await again(), []);
+  w.hub.reset();
+  assert.deepEqual(await again(), [], "the reset itself was told");
+  last(w).emit(event("k", 3));
+  assert.deepEqual(await again(), []);
+  w.hub.close();
+  assert.deepEqual([kinds(await reader.take()), w.clock.timers], [["end"], 0]);
+});
+
 Deno.test("watch: the only one that watched comes back soon and gets what was missed, or late and lists again", async () => {
   using w = watching(routes(1, "a"));
   const lastEventId = await seenAndGone(w);
