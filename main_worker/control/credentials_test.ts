@@ -41,6 +41,7 @@ Deno.test("a key is on the shelf as a hash before it is answered, and there afte
   assert.match(secret, /^dk_[0-9a-f]{64}$/);
   assert.equal(key.hash, secretHash(secret));
   assert.equal(key.expiresAtMs, clock.now() + 60_000);
+  assert.deepEqual([key.name, key.permissions, key.schemas], [WANTED.name, WANTED.permissions, WANTED.schemas]);
   assert.deepEqual(published.map(({ revision, apiKeys }) => [revision, apiKeys]), [[2, [key]]]);
   const text = new TextDecoder().decode(shelf.objects.get(API_KEYS_OBJECT));
   assert.ok(!text.includes(secret.slice(3)));

@@ -1,7 +1,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import { createNonce, secretHash, signSession } from "../../shared/crypto/tokens.ts";
-import { VERIFIED_TOKENS_MAX } from "../../shared/limits.ts";
+import { CREDENTIAL_BYTES_MAX, VERIFIED_TOKENS_MAX } from "../../shared/limits.ts";
 import { parseSchemaId } from "../../shared/names.ts";
 import type { ApiKey, Credentials, Permission } from "../control/control.ts";
 import { allowsSchema, Authenticator, authorize, matchesPattern, permits, type Principal } from "./auth.ts";
@@ -74,15 +74,32 @@ Deno.test("each kind of credential is known by what it is", () => {
     session: true,
     expiresAtMs: 2_000_000,
   });
+  const known = (credential: string) => {
+    const found = authenticator.authenticate(`Bearer ${credential}`);
+    assert(!("kind" in found));
+    return [found.clientId, found.session, found.expiresAtMs];
+  };
+  assert.deepEqual(known("admin-secret"), ["admin", false, null]);
+  assert.deepEqual(known(session({ kind: "admin" }, 2_000_000, "admin-secret")), ["admin", true, 2_000_000]);
+  assert.deepEqual(known("dk_two"), ["name of k2", false, 1_005_000]);
+  assert(!authenticator.devMode);
   for (const bad of ["dk_three", "admin-secre", "admin-secret1", "ds_x.y", "", secretHash("admin-secret")]) {
     assert.equal(code(`Bearer ${bad}`), "unauthorized", bad);
   }
 });
 
 Deno.test("dev mode knows its own sessions, and an admin key ends them", () => {
-  const { code, replace } = setup({ adminKeyHash: null });
+  const { authenticator, code, replace } = setup({ adminKeyHash: null });
   const token = session({ kind: "dev" }, 2_000_000, null);
   assert.equal(code(`Bearer ${token}`), "dev");
+  assert(authenticator.devMode);
+  assert.deepEqual(authenticator.authenticate(`Bearer ${token}`), {
+    clientId: "me",
+    permissions: ["read", "write", "admin"],
+    source: "dev",
+    session: true,
+    expiresAtMs: 2_000_000,
+  });
   assert.equal(code("Bearer admin-secret"), "unauthorized");
   replace({ adminKeyHash: secretHash("new") });
   assert.equal(code(`Bearer ${token}`), "unauthorized");
@@ -127,6 +144,18 @@ Deno.test("the last use of a key is noted, sessions included, and forgotten with
   assert.equal(authenticator.lastUsedMs("k1"), undefined);
 });
 
+Deno.test("what another thread has seen of a key counts, when it is later and there is such a key", () => {
+  const { authenticator, code } = setup();
+  authenticator.noteUse("k1", 900_000);
+  authenticator.noteUse("k3", 900_000);
+  assert.deepEqual([authenticator.lastUsedMs("k1"), authenticator.lastUsedMs("k3")], [900_000, undefined]);
+  code("Bearer dk_one");
+  authenticator.noteUse("k1", 950_000);
+  assert.equal(authenticator.lastUsedMs("k1"), 1_000_000);
+  authenticator.noteUse("k1", 1_000_001);
+  assert.equal(authenticator.lastUsedMs("k1"), 1_000_001);
+});
+
 Deno.test("more sessions than are remembered are verified again, not refused", () => {
   const { code } = setup();
   const tokens = Array.from(
@@ -141,6 +170,11 @@ Deno.test("no header but a well-formed one is taken, and none makes it throw", (
   const { code } = setup();
   assert.equal(code(null), "unauthorized");
   assert.equal(code("bEARER   dk_one  "), "api_key");
+  const longest = "x".repeat(CREDENTIAL_BYTES_MAX);
+  const { code: codeOf } = setup({ adminKeyHash: secretHash(longest), apiKeys: [apiKey("k", `${longest}x`)] });
+  assert.equal(codeOf(`Bearer ${longest}`), "admin_key");
+  assert.equal(codeOf(`Bearer ${longest}x`), "unauthorized");
+  assert.equal(codeOf(`Bearer${" ".repeat(20)}${longest}`), "unauthorized");
   for (const header of ["dk_one", "Bearer", "Bearerdk_one", "Basic dk_one", "Bearer dk_one,dk_two", " Bearer dk_one"]) {
     assert.equal(code(header), "unauthorized", header);
   }

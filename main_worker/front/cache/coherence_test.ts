@@ -1,8 +1,9 @@
 import assert from "assert";
 import fc from "fast-check";
+import { COHERENCE_SLOTS } from "../../../shared/limits.ts";
 import type { EntityName } from "../../../shared/names.ts";
 import { systemClock } from "../../../shared/seams/clock.ts";
-import { ManualClock } from "../../../shared/seams/manual_clock.ts";
+import { ManualClock, settled } from "../../../shared/seams/manual_clock.ts";
 import { CoherenceTable, type Stamp } from "./coherence.ts";
 import { ReadCache } from "./read_cache.ts";
 
@@ -69,6 +70,34 @@ const steps = fc.array(
   }),
   { maxLength: 80 },
 );
+
+Deno.test("coherence: a slot is one front's at a time, and whoever waits is told when it is free", async () => {
+  const memory = CoherenceTable.allocate();
+  const [one, other] = [new CoherenceTable(memory, systemClock), new CoherenceTable(memory, systemClock)];
+  // A wait for memory alone keeps no event loop going.
+  const alive = setInterval(() => {}, 1_000);
+  assert(one.tryLock(3));
+  assert(!other.tryLock(3));
+  assert(!one.tryLock(3));
+  assert(other.tryLock(4), "another slot");
+  let told = false;
+  const waiting = other.unlocked(3, 10_000).then(() => told = true);
+  await settled();
+  assert(!told);
+  one.unlock(3);
+  await waiting;
+  assert(other.tryLock(3));
+  await one.unlocked(3, 1);
+  assert(!one.tryLock(3), "the time was over, and it is still taken");
+  clearInterval(alive);
+});
+
+Deno.test("coherence: the slot of a name is that of all its characters", () => {
+  const table = new CoherenceTable(CoherenceTable.allocate(), systemClock);
+  const names = ["", "s_", "s_a", "s_b", "t_a", "s_aa", "s_ab"];
+  assert.equal(new Set(names.map((name) => table.slotOf(name))).size, names.length);
+  for (const name of names) assert(table.slotOf(name) >= 0 && table.slotOf(name) < COHERENCE_SLOTS);
+});
 
 Deno.test("read cache: whatever writes, reads and lost answers come, it never gives out what is not current", () => {
   fc.assert(

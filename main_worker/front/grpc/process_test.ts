@@ -1,6 +1,6 @@
 import assert from "assert";
 import fc from "fast-check";
-import { REFUSALS_LOGGED_PER_S } from "../../../shared/limits.ts";
+import { ENTITIES_PER_PUT_MAX, KEYS_PER_MULTI_GET_MAX, REFUSALS_LOGGED_PER_S } from "../../../shared/limits.ts";
 import { recordingLogger } from "../../../shared/logging/logger.ts";
 import { failure } from "../../../shared/outcome.ts";
 import type { ClientOperation, ClientRequest, ClientResponse } from "../../../shared/wire/client_messages.ts";
@@ -166,6 +166,59 @@ Deno.test("tags that none of ours can be match nothing, and a prefix is as long 
   assert.deepEqual(seen.at(-1), [tags[0], '""', '""', "*"]);
   assert.equal((await call("list", { prefix: "p".repeat(256) })).status, "ok");
   assert.equal((await call("list", { prefix: "p".repeat(257) })).status, "invalid_key");
+});
+
+Deno.test("HEAD is GET without the document, and what has not changed is no error", async () => {
+  const { call, counted } = await world();
+  await call("put", { entityKey: "k", payload: bytes(' {"a":1} ') });
+  const { result, ...rest } = await call("get", { entityKey: "k" });
+  assert.deepEqual([new TextDecoder().decode(result), rest.status, rest.size, rest.version], ['{"a":1}', "ok", 7, 1]);
+  assert.deepEqual(await call("head", { entityKey: "k" }), rest);
+  const unchanged = await call("get", { entityKey: "k", ifNoneMatch: [rest.etag!] });
+  assert.deepEqual([unchanged.status, unchanged.result], ["not_modified", undefined]);
+  assert.deepEqual(counted, [["put", "OK"], ["get", "OK"], ["head", "OK"], ["get", "OK"]]);
+});
+
+Deno.test("what must be written in any case is said to be, and nothing else is", async () => {
+  const { call, entities } = await world();
+  const forced: unknown[] = [];
+  const [put, putMany] = [entities.put.bind(entities), entities.putMany.bind(entities)];
+  entities.put = (schema, key, document, options) => (forced.push(options.force), put(schema, key, document, options));
+  entities.putMany = (schema, documents, options) => (forced.push(options.force), putMany(schema, documents, options));
+  for (const force of [false, true]) {
+    await call("put", { entityKey: "k", payload: bytes("1"), force });
+    await call("put_many", { entities: [{ key: "k", payload: bytes("1") }], force });
+  }
+  assert.deepEqual(forced, [undefined, undefined, true, true]);
+});
+
+Deno.test("as many entities as are allowed are taken, and one more is not; no conditions, no key twice", async () => {
+  const { call } = await world();
+  const many = (count: number) => Array.from({ length: count }, (_, n) => ({ key: `k${n}`, payload: bytes("1") }));
+  const stored = await call("put_many", { entities: many(ENTITIES_PER_PUT_MAX) });
+  assert.equal(stored.status, "ok");
+  assert.deepEqual([stored.entities![7]!.key, stored.entities![7]!.status, stored.entities![7]!.version], [
+    "k7",
+    "ok",
+    1,
+  ]);
+  assert.match(stored.entities![7]!.etag!, /^1-/);
+  const keys = Array.from({ length: KEYS_PER_MULTI_GET_MAX }, (_, n) => `k${n}`);
+  assert.equal((await call("get_many", { keys })).entities!.length, keys.length);
+  for (
+    const [operation, request] of [
+      ["put_many", { entities: many(ENTITIES_PER_PUT_MAX + 1) }],
+      ["put_many", { entities: many(1), ifMatch: ["1-a"] }],
+      ["put_many", { entities: many(1), ifNoneMatch: ["*"] }],
+      ["put_many", { entities: [...many(2), ...many(1)] }],
+      ["get_many", { keys: [...keys, "one-more"] }],
+    ] as const
+  ) {
+    assert.equal((await call(operation, request)).status, "bad_request", operation);
+  }
+  assert.equal((await call("put_many", { entities: [] })).status, "empty");
+  assert.equal((await call("put", { entityKey: "k", payload: bytes(`"${"x".repeat(998)}"`) })).status, "ok");
+  assert.equal((await call("put", { entityKey: "k", payload: bytes(`"${"x".repeat(999)}"`) })).status, "too_large");
 });
 
 Deno.test("of many documents, what was not stored is told for each", async () => {
