@@ -263,6 +263,8 @@ export const GRPC_TRAILER_BYTES_MAX = 4 * KIB;
 export const GRPC_CONNECTIONS_MAX = 2_000;
 /** Calls at a time on one connection; each may hold a message. */
 export const GRPC_STREAMS_MAX = 256;
+/** A question to the health or the reflection service, which anybody may ask. */
+export const GRPC_PUBLIC_REQUEST_BYTES_MAX = 4 * KIB;
 /** What has arrived of messages that are not whole, of all callers of a server; at least so many of the largest ones. */
 export const GRPC_UNFINISHED_BYTES_MAX = 64 * MIB;
 export const GRPC_UNFINISHED_MESSAGES_MIN = 4;

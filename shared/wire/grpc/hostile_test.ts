@@ -6,7 +6,11 @@ import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import assert from "assert";
 import fc from "fast-check";
-import { GRPC_MESSAGE_BYTES_MAX_DEFAULT, GRPC_UNFINISHED_BYTES_MAX } from "../../limits.ts";
+import {
+  GRPC_MESSAGE_BYTES_MAX_DEFAULT,
+  GRPC_PUBLIC_REQUEST_BYTES_MAX,
+  GRPC_UNFINISHED_BYTES_MAX,
+} from "../../limits.ts";
 import { sleep, systemClock } from "../../seams/clock.ts";
 import type { WorkerHandler } from "../transport.ts";
 import { serveMainOverGrpc } from "./main_server.ts";
@@ -173,6 +177,59 @@ Deno.test("hostile: health and reflection answer nonsense with an error and go o
   } finally {
     await server.stop(100);
   }
+});
+
+Deno.test("hostile: who asks and takes no answers is asked for no more, and gets all of them when it takes them", async () => {
+  const refuse = () => Promise.reject(new Error("not expected"));
+  const server = await serveMainOverGrpc({
+    address: "127.0.0.1:0",
+    messageBytesMax,
+    handler: { subscribe: refuse, heartbeat: refuse, unsubscribe: refuse },
+    process: refuse,
+    onFault: (error) => assert.fail(String(error)),
+  });
+  const port = Number(server.address.split(":")[1]);
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const symbol = new TextEncoder().encode("deltadb.MainWorker");
+  const question = frame(Buffer.concat([Buffer.of(0x22, symbol.length), symbol]));
+  const QUESTIONS = 10_000;
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  const stream = session.request({
+    ":method": "POST",
+    ":path": path,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  try {
+    let left = QUESTIONS;
+    for (let n = 0; n < QUESTIONS; n++) stream.write(question, () => left -= 1);
+    let before = Infinity;
+    while (left < before) {
+      before = left;
+      await sleep(systemClock, 200);
+    }
+    assert(left > QUESTIONS / 2, `${left} of ${QUESTIONS} questions were not taken`);
+    let bytes = 0;
+    let answers = 0;
+    let rest = Buffer.alloc(0);
+    stream.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      rest = Buffer.concat([rest, chunk]);
+      for (let size; rest.length >= 5 && rest.length >= (size = 5 + rest.readUInt32BE(1)); rest = rest.subarray(size)) {
+        answers += 1;
+      }
+    });
+    stream.end();
+    await once(stream, "end");
+    assert.equal(answers, QUESTIONS);
+    assert(bytes > 1_000 * QUESTIONS);
+  } finally {
+    session.destroy();
+  }
+  const large = await request(port, { ":path": path }, frame(new Uint8Array(GRPC_PUBLIC_REQUEST_BYTES_MAX + 1)));
+  assert(!(large instanceof Error));
+  assert.equal(String(large.headers["grpc-status"]), "3");
+  await server.stop(100);
 });
 
 Deno.test("hostile: connections beyond the bound are closed at once, those within it go on", async () => {

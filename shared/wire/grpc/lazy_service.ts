@@ -1,6 +1,7 @@
 /** A gRPC service whose library is loaded by its first call: loading one takes as long as the rest of a start. */
 import type { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";
+import { GRPC_PUBLIC_REQUEST_BYTES_MAX } from "../../limits.ts";
 
 /** Where a method of a service is, and how it answers. */
 export interface LazyMethod {
@@ -70,6 +71,12 @@ async function capture(load: (sink: ServiceSink) => Promise<void>): Promise<Map<
 
 const MALFORMED = "the request is malformed";
 
+/** @throws {Error} also when it is larger than any that makes sense: these services answer everybody, and repeat what they were asked. */
+function decode(definition: Loaded["definition"], bytes: Buffer): unknown {
+  if (bytes.byteLength > GRPC_PUBLIC_REQUEST_BYTES_MAX) throw new Error("it is too large");
+  return definition.requestDeserialize(bytes);
+}
+
 /** What a call ends in that could not be handed to the library, or that the library choked on. */
 function failed(details: string): Error {
   const code = details === MALFORMED ? grpc.status.INVALID_ARGUMENT : grpc.status.INTERNAL;
@@ -81,7 +88,7 @@ async function runUnary(call: Any, respond: Any, loaded: Promise<Loaded>): Promi
   try {
     const { definition, run } = await loaded;
     details = MALFORMED;
-    const request = definition.requestDeserialize(call.request);
+    const request = decode(definition, call.request);
     run({ request }, (error: Any, value: Any) => respond(error, error ? null : definition.responseSerialize(value)));
   } catch {
     respond(failed(details));
@@ -90,18 +97,27 @@ async function runUnary(call: Any, respond: Any, loaded: Promise<Loaded>): Promi
 
 async function runStream(call: Any, loaded: Promise<Loaded>): Promise<void> {
   let details = "internal error";
+  let unsent = 0;
   try {
     const { definition, run } = await loaded;
     details = MALFORMED;
     // Requests that arrived while the library was loaded wait in the call until somebody listens.
     run({
-      request: call.request && definition.requestDeserialize(call.request),
-      write: (message: unknown) => call.write(definition.responseSerialize(message)),
+      request: call.request && decode(definition, call.request),
+      // Libraries answer without a look at who takes the answers: whoever does not is asked for no more requests.
+      write: (message: unknown) => {
+        unsent += 1;
+        call.pause?.();
+        call.write(definition.responseSerialize(message), () => {
+          unsent -= 1;
+          if (unsent === 0) call.resume?.();
+        });
+      },
       end: () => call.end(),
       on: (event: string, listener: (value?: unknown) => void) =>
         call.on(event, (value: Buffer) => {
           try {
-            listener(event === "data" ? definition.requestDeserialize(value) : value);
+            listener(event === "data" ? decode(definition, value) : value);
           } catch {
             call.emit("error", failed(MALFORMED));
           }
