@@ -1,6 +1,11 @@
 import assert from "assert";
 import fc from "fast-check";
-import { ENTITIES_PER_PUT_MAX, KEYS_PER_MULTI_GET_MAX, REFUSALS_LOGGED_PER_S } from "../../../shared/limits.ts";
+import {
+  ENTITIES_PER_PUT_MAX,
+  KEYS_PER_MULTI_GET_MAX,
+  LIST_PAGE_MAX,
+  REFUSALS_LOGGED_PER_S,
+} from "../../../shared/limits.ts";
 import { recordingLogger } from "../../../shared/logging/logger.ts";
 import { failure } from "../../../shared/outcome.ts";
 import type { ClientOperation, ClientRequest, ClientResponse } from "../../../shared/wire/client_messages.ts";
@@ -219,6 +224,63 @@ Deno.test("as many entities as are allowed are taken, and one more is not; no co
   assert.equal((await call("put_many", { entities: [] })).status, "empty");
   assert.equal((await call("put", { entityKey: "k", payload: bytes(`"${"x".repeat(998)}"`) })).status, "ok");
   assert.equal((await call("put", { entityKey: "k", payload: bytes(`"${"x".repeat(999)}"`) })).status, "too_large");
+});
+
+Deno.test("many at once: what is there, what is missing, and a failure as the failure of all", async () => {
+  const { call, entities } = await world();
+  for (const key of ["a", "b"]) await call("put", { entityKey: key, payload: bytes(`"${key}"`) });
+  const { entities: found, missing, status } = await call("get_many", { keys: ["a", "x", "b", "a"] });
+  assert.deepEqual([status, missing], ["ok", ["x"]]);
+  assert.deepEqual(found!.map(({ key, value }) => [key, new TextDecoder().decode(value)]), [["a", '"a"'], [
+    "b",
+    '"b"',
+  ]]);
+  entities.fault = (_, key) => key === "b" ? failure("tampered", "it was changed") : undefined;
+  const failed = await call("get_many", { keys: ["a", "b"] });
+  assert.deepEqual([failed.status, failed.error, failed.entities], ["tampered", "it was changed", undefined]);
+  const busy = failure("overloaded", "too much is waiting", { retryAfterS: 3 });
+  entities.fault = () => busy;
+  assert.deepEqual(await call("get", { entityKey: "a" }), {
+    status: "overloaded",
+    error: "too much is waiting",
+    retryAfterS: 3,
+  });
+  assert.equal((await call("list")).status, "overloaded");
+});
+
+Deno.test("a list says of each document what it knows, and of one that cannot be opened why", async () => {
+  const { call, entities } = await world();
+  for (const key of ["a", "b"]) await call("put", { entityKey: key, payload: bytes(`"${key}"`) });
+  const list = async (request: Partial<ClientRequest>) =>
+    (await call("list", request)).entities!.map(({ key, status, version, value }) =>
+      `${key} ${status} ${version} ${value && new TextDecoder().decode(value)}`
+    );
+  assert.deepEqual(await list({}), ["a ok 1 undefined", "b ok 1 undefined"]);
+  entities.fault = (operation, key) =>
+    operation === "open" && key === "b" ? failure("key_unavailable", "no key") : undefined;
+  assert.deepEqual(await list({ values: true }), ['a ok 1 "a"', "b key_unavailable 1 undefined"]);
+  entities.fault = () => undefined;
+  entities.listsVersions = false;
+  assert.deepEqual(await list({ limit: LIST_PAGE_MAX }), ["a ok undefined undefined", "b ok undefined undefined"]);
+  assert.equal((await call("list", { limit: LIST_PAGE_MAX + 1 })).status, "bad_request");
+});
+
+Deno.test("schemas: those with a template and those with entities, counted when that is asked for and known", async () => {
+  const { call, control, entities } = await world();
+  await call("schema_put", { schemaId: "b", payload: bytes("{}") });
+  await call("put", { schemaId: "a", entityKey: "k", payload: bytes("1") });
+  const schemas = async (counts: boolean, credential?: string) =>
+    (await call("schema_list", { counts }, credential)).schemas;
+  assert.deepEqual(await schemas(false), [{ id: "b" }]);
+  assert.deepEqual(await schemas(true), [{ id: "a", entities: 1 }, { id: "b", entities: 0 }]);
+  const made = await control.createApiKey({ name: "r", permissions: ["read"], schemas: ["b*"] });
+  assert(made.kind === "done");
+  assert.deepEqual(await schemas(true, made.value.secret), [{ id: "b", entities: 0 }]);
+  entities.listsVersions = false;
+  assert.deepEqual(await schemas(true), [{ id: "a" }, { id: "b", entities: 0 }]);
+  entities.fault = () => failure("no_worker", "nobody is there");
+  assert.equal((await call("schema_list", { counts: true })).status, "no_worker");
+  assert.deepEqual(await schemas(false), [{ id: "b" }]);
 });
 
 Deno.test("of many documents, what was not stored is told for each", async () => {
