@@ -100,7 +100,7 @@ export class Rewrap {
     return this.progress;
   }
 
-  /** Stops; a later start goes on. */
+  /** Begins nothing more and waits for no operation that is under way; a later start goes on. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the main worker stops"));
     await this.#running;
