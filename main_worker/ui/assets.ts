@@ -5,7 +5,7 @@
 import { brotliDecompressSync, gzipSync } from "node:zlib";
 import manifest from "./dist/manifest.json" with { type: "json" };
 
-/** An answer; `body` is ready bytes, or a stream while the files are unpacked for the first time. */
+/** An answer. */
 export interface UiAsset {
   readonly status: 200 | 304;
   readonly headers: Readonly<Record<string, string>>;
@@ -37,6 +37,9 @@ interface File {
 }
 type Encoding = "br" | "gzip" | "identity";
 
+/** An answer of bytes begins with a copy of them, which a client that takes nothing would hold: files go out in pieces instead. */
+const PIECE_BYTES = 64 * 1024;
+
 const FILES: Readonly<Record<string, File>> = manifest.files;
 const PAGES = /^\/(?:(?:overview|documents|schemas|keys|operations|signin)\/?)?$/;
 const FACTS = "/ui/facts.json";
@@ -67,30 +70,33 @@ const SAFETY = {
  */
 export function createUiAssets(facts?: () => UiFacts): UiAssets {
   let pack: Promise<Readonly<Record<string, string>>> | undefined;
-  const ready = new Map<string, Uint8Array<ArrayBuffer>>();
+  /** Files as they go out, by encoding and name, from when they are first asked for. */
+  const made = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
 
   async function unpack(name: string, encoding: Encoding): Promise<Uint8Array<ArrayBuffer>> {
-    const id = `${encoding} ${name}`;
-    const known = ready.get(id);
-    if (known) return known;
     pack ??= import("./dist/pack.json", { with: { type: "json" } }).then((module) => module.default);
     const brotli = Uint8Array.fromBase64((await pack)[name]!);
-    const bytes = encoding === "br"
-      ? brotli
-      : encoding === "gzip"
-      ? new Uint8Array(gzipSync(brotliDecompressSync(brotli), { level: 9 }))
-      : new Uint8Array(brotliDecompressSync(brotli));
-    ready.set(id, bytes);
-    return bytes;
+    if (encoding === "br") return brotli;
+    const plain = brotliDecompressSync(brotli);
+    return new Uint8Array(encoding === "gzip" ? gzipSync(plain, { level: 9 }) : plain);
   }
 
-  function body(name: string, encoding: Encoding): UiAsset["body"] {
-    return ready.get(`${encoding} ${name}`) ?? new ReadableStream({
+  function fileOf(name: string, encoding: Encoding): Promise<Uint8Array<ArrayBuffer>> {
+    const id = `${encoding} ${name}`;
+    const file = made.get(id) ?? unpack(name, encoding);
+    made.set(id, file);
+    return file;
+  }
+
+  function body(name: string, encoding: Encoding): NonNullable<UiAsset["body"]> {
+    let at = 0;
+    return new ReadableStream({
       async pull(controller) {
-        controller.enqueue(await unpack(name, encoding));
-        controller.close();
+        const file = await fileOf(name, encoding);
+        controller.enqueue(file.subarray(at, at += PIECE_BYTES));
+        if (at >= file.length) controller.close();
       },
-    });
+    }, { highWaterMark: 0 });
   }
 
   return {

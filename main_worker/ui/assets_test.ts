@@ -28,6 +28,22 @@ Deno.test("every file unpacks to the size that the manifest says, in every encod
   }
 });
 
+Deno.test("a file is unpacked once for all, and goes out in pieces of it, when they are taken", async () => {
+  const assets = createUiAssets();
+  const files = Object.entries(manifest.files);
+  const [path, { bytes }] = files.reduce((most, file) => file[1].bytes > most[1].bytes ? file : most);
+  const readers = [1, 2, 3].map(() => (assets.get(path, "")!.body as ReadableStream<Uint8Array>).getReader());
+  const pieces = await Promise.all(readers.map((reader) => reader.read()));
+  assert.equal(new Set(pieces.map(({ value }) => value!.buffer)).size, 1);
+  let size = 0;
+  for (let { done, value } = pieces[0]!; !done; { done, value } = await readers[0]!.read()) {
+    assert(value!.length > 0 && value!.length <= 64 * 1024);
+    size += value!.length;
+  }
+  assert.equal(size, bytes);
+  for (const reader of readers) await reader.cancel();
+});
+
 Deno.test("the best encoding that the client takes is chosen", () => {
   const assets = createUiAssets();
   const chosen = (header: string) => assets.get("/", header)?.headers["Content-Encoding"];
