@@ -13,7 +13,7 @@ import {
 } from "../../limits.ts";
 import { sleep, systemClock } from "../../seams/clock.ts";
 import type { WorkerHandler } from "../transport.ts";
-import { serveMainOverGrpc } from "./main_server.ts";
+import { type MainServer, serveMainOverGrpc } from "./main_server.ts";
 import { connectWorkerOverGrpc } from "./worker_client.ts";
 import { serveWorkerOverGrpc } from "./worker_server.ts";
 
@@ -147,15 +147,25 @@ Deno.test("hostile: requests that are no calls are refused, whatever their heade
   });
 });
 
-Deno.test("hostile: health and reflection answer nonsense with an error and go on", async () => {
+/** Serves a main worker of which only health and reflection are expected to be asked. */
+function serveMain(): Promise<MainServer> {
   const refuse = () => Promise.reject(new Error("not expected"));
-  const server = await serveMainOverGrpc({
+  return serveMainOverGrpc({
     address: "127.0.0.1:0",
     messageBytesMax,
     handler: { subscribe: refuse, heartbeat: refuse, unsubscribe: refuse },
     process: refuse,
     onFault: (error) => assert.fail(String(error)),
   });
+}
+
+/** Opens a call that anybody may begin. */
+function callOf(session: http2.ClientHttp2Session, path: string): http2.ClientHttp2Stream {
+  return session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" });
+}
+
+Deno.test("hostile: health and reflection answer nonsense with an error and go on", async () => {
+  const server = await serveMain();
   try {
     const port = Number(server.address.split(":")[1]);
     for (
@@ -180,26 +190,14 @@ Deno.test("hostile: health and reflection answer nonsense with an error and go o
 });
 
 Deno.test("hostile: who asks and takes no answers is asked for no more, and gets all of them when it takes them", async () => {
-  const refuse = () => Promise.reject(new Error("not expected"));
-  const server = await serveMainOverGrpc({
-    address: "127.0.0.1:0",
-    messageBytesMax,
-    handler: { subscribe: refuse, heartbeat: refuse, unsubscribe: refuse },
-    process: refuse,
-    onFault: (error) => assert.fail(String(error)),
-  });
+  const server = await serveMain();
   const port = Number(server.address.split(":")[1]);
   const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
   const symbol = new TextEncoder().encode("deltadb.MainWorker");
   const question = frame(Buffer.concat([Buffer.of(0x22, symbol.length), symbol]));
   const QUESTIONS = 10_000;
   const session = http2.connect(`http://127.0.0.1:${port}`);
-  const stream = session.request({
-    ":method": "POST",
-    ":path": path,
-    "content-type": "application/grpc",
-    te: "trailers",
-  });
+  const stream = callOf(session, path);
   try {
     let left = QUESTIONS;
     for (let n = 0; n < QUESTIONS; n++) stream.write(question, () => left -= 1);
@@ -265,14 +263,7 @@ Deno.test("hostile: connections beyond the bound are closed at once, those withi
 });
 
 Deno.test("hostile: messages that are begun and left are given up when they are too much, and others come through", async () => {
-  const refuse = () => Promise.reject(new Error("not expected"));
-  const server = await serveMainOverGrpc({
-    address: "127.0.0.1:0",
-    messageBytesMax,
-    handler: { subscribe: refuse, heartbeat: refuse, unsubscribe: refuse },
-    process: refuse,
-    onFault: (error) => assert.fail(String(error)),
-  });
+  const server = await serveMain();
   const port = Number(server.address.split(":")[1]);
   const session = http2.connect(`http://127.0.0.1:${port}`);
   session.on("error", () => {});
@@ -281,12 +272,7 @@ Deno.test("hostile: messages that are begun and left are given up when they are 
     const enough = 2 * GRPC_UNFINISHED_BYTES_MAX / begun.length;
     const ends: Promise<number>[] = [];
     for (let i = 0; i < enough; i++) {
-      const stream = session.request({
-        ":method": "POST",
-        ":path": "/deltadb.MainWorker/Process",
-        "content-type": "application/grpc",
-        te: "trailers",
-      });
+      const stream = callOf(session, "/deltadb.MainWorker/Process");
       stream.on("error", () => {});
       ends.push(new Promise((resolve) => stream.once("close", () => resolve(Number(stream.rstCode)))));
       await new Promise<void>((resolve) => stream.write(begun, () => resolve()));
