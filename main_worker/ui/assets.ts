@@ -5,7 +5,7 @@
 import { brotliDecompressSync, gzipSync } from "node:zlib";
 import manifest from "./dist/manifest.json" with { type: "json" };
 
-/** An answer. */
+/** An answer; the body of a file is a stream. */
 export interface UiAsset {
   readonly status: 200 | 304;
   readonly headers: Readonly<Record<string, string>>;

@@ -19,7 +19,7 @@ import { failureOfStatus, refusalTrailers, statusOfError, WireError } from "./er
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { Method } from "./methods.ts";
 import { serverCredentials, type TlsSource } from "./tls.ts";
-import { UnfinishedMessages } from "./unfinished.ts";
+import { UnfinishedMessages } from "./unfinished_messages.ts";
 
 /** How to serve. */
 export interface ServerOptions {

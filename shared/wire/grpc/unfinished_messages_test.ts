@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
 import http2 from "node:http2";
 import fc from "fast-check";
-import { UnfinishedMessages } from "./unfinished.ts";
+import { UnfinishedMessages } from "./unfinished_messages.ts";
 
 /** A call as far as it is watched. */
 class Call extends EventEmitter {
