@@ -28,19 +28,33 @@ export async function backupOf(
   return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
 }
 
-/** Restores a backup: the lines that say how it went. */
+/** Restores a backup of which at least a part is taken: the lines that say how it went. */
 export async function restoreInto(
   cluster: Cluster,
   backup: Uint8Array,
   query = "",
 ): Promise<Record<string, unknown>[]> {
-  const response = await cluster.fetch(`/admin/restore${query}`, {
+  const response = await sendBackup(cluster, backup, query);
+  assert.equal(response.status, 200);
+  return (await response.text()).trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Why nothing at all is restored from a backup: the status of the answer, and its error body. */
+export async function refusalOf(
+  cluster: Cluster,
+  backup: Uint8Array,
+): Promise<{ status: number; code: string; error: string }> {
+  const response = await sendBackup(cluster, backup);
+  assert.notEqual(response.status, 200);
+  return { ...await response.json(), status: response.status };
+}
+
+function sendBackup(cluster: Cluster, backup: Uint8Array, query = ""): Promise<Response> {
+  return cluster.fetch(`/admin/restore${query}`, {
     method: "POST",
     headers: { "content-type": "application/x-ndjson" },
     body: backup as BodyInit,
   });
-  assert.equal(response.status, 200);
-  return (await response.text()).trimEnd().split("\n").map((line) => JSON.parse(line));
 }
 
 /** Lines of a backup that say what is stored: without those that say when and from where. */

@@ -477,8 +477,11 @@ Deno.test({
             const torn = `${folder}/torn.ndjson`;
             await Deno.writeTextFile(torn, (await Deno.readTextFile(file)).slice(0, -100));
             await page.getByLabel("Backup file").setInputFiles(torn);
+            tab.expectStatus(400);
             await page.getByRole("button", { name: "Restore", exact: true }).click();
-            await page.locator("section", { hasText: "Restore" }).locator(".note.danger").first().waitFor();
+            await page.locator("section", { hasText: "Restore" }).locator(".note.danger", { hasText: "truncated" })
+              .first()
+              .waitFor();
           } finally {
             await Deno.remove(folder, { recursive: true });
           }

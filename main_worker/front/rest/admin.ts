@@ -1,5 +1,4 @@
 /** `/admin/…`: workers, statistics, backup, restore and re-encryption, for callers who may do what concerns the whole server. */
-import type { Failure } from "../../../shared/outcome.ts";
 import type { StorageFigures } from "../../../shared/wire/messages.ts";
 import type { WorkerView } from "../../control/control.ts";
 import type { ExistingPolicy, RestoreCounts, RestoreProgress } from "./admin_operations.ts";
@@ -7,7 +6,7 @@ import { isFailure } from "./admin_operations.ts";
 import { auditCall } from "./audit.ts";
 import { streamBody } from "./bodies.ts";
 import { jsonContent, ref } from "./components.ts";
-import { INTERNAL, Refusal } from "./errors.ts";
+import { errorBody, INTERNAL, Refusal } from "./errors.ts";
 import { queryChoice } from "./query.ts";
 import { failed, json, reply } from "./reply.ts";
 import { ADMIN, type Call, type RestDeps, type Route } from "./route.ts";
@@ -42,17 +41,16 @@ function storageJson(storage: StorageFigures): WorkerStorageJson {
 }
 
 /** Bytes of an iteration as they are asked for; the client's going ends it through `stop`. */
-function streamOf(chunks: AsyncIterable<Uint8Array>, stop: AbortController): ReadableStream<Uint8Array> {
-  const iterator = chunks[Symbol.asyncIterator]();
+function streamOf(chunks: AsyncIterator<Uint8Array, void>, stop: AbortController): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const { done, value } = await iterator.next();
+      const { done, value } = await chunks.next();
       if (done) controller.close();
       else controller.enqueue(value);
     },
     async cancel(reason) {
       stop.abort(reason);
-      await iterator.return?.();
+      await chunks.return?.();
     },
   }, { highWaterMark: 0 });
 }
@@ -104,7 +102,7 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
     action: string,
     chunks: AsyncIterable<Uint8Array>,
     stop: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
+  ): AsyncGenerator<Uint8Array, void> {
     let result = "cut_off";
     try {
       yield* chunks;
@@ -133,26 +131,28 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
     ]);
   }
 
-  /** Progress as lines. Whatever goes wrong is the last line: the status of the answer was sent long before. */
-  async function* restoreLines(call: Call, existing: ExistingPolicy, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const encoder = new TextEncoder();
-    const line = (value: unknown) => encoder.encode(JSON.stringify(value) + "\n");
+  /** Progress as it comes; whatever goes wrong is the last of it. */
+  async function* restoring(
+    call: Call,
+    existing: ExistingPolicy,
+    signal: AbortSignal,
+  ): AsyncGenerator<RestoreProgress, void> {
     let last: RestoreProgress | undefined;
-    const failedLine = (failure: Failure) =>
-      line({ status: "failed", error: failure.message, code: failure.code, ...countsOf(last) });
     try {
       for await (const progress of admin.restore(streamBody(call.request, clock), existing, signal)) {
         last = progress;
-        yield progress.status === "failed" ? failedLine(progress.failure) : line(progress);
+        yield progress;
       }
     } catch (error) {
       if (!(error instanceof Refusal || signal.aborted)) {
         log.error("restore_failed", { request_id: call.requestId, error });
       }
-      last = { status: "failed", failure: INTERNAL, ...countsOf(last) };
-      yield failedLine(error instanceof Refusal ? error.failure : INTERNAL);
+      const reason = error instanceof Refusal ? error.failure : INTERNAL;
+      last = { status: "failed", failure: reason, ...countsOf(last) };
+      yield last;
     } finally {
-      auditCall(deps, call, "restore", last?.status ?? "cut_off", {
+      const result = last === undefined || last.status === "running" ? "cut_off" : last.status;
+      auditCall(deps, call, "restore", result, {
         existing,
         entities: last?.entities ?? 0,
         entities_skipped: last?.entities_skipped ?? 0,
@@ -160,10 +160,18 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
     }
   }
 
-  function restore(call: Call): Response {
+  /** The status of the answer is that of the first line: what fails before anything was restored is an error like any other. */
+  async function restore(call: Call): Promise<Response> {
     const existing = queryChoice(call.query, "existing", ["skip", "overwrite"], "skip");
     const stop = stopper();
-    return reply(call, 200, streamOf(restoreLines(call, existing, stop.signal), stop), NDJSON);
+    const progress = restoring(call, existing, stop.signal);
+    const first = await progress.next();
+    if (!first.done && first.value.status === "failed" && isNothing(first.value)) {
+      await progress.return();
+      stop.abort();
+      return failed(call, first.value.failure);
+    }
+    return reply(call, 200, streamOf(linesOf(first, progress), stop), NDJSON);
   }
 
   async function startRewrap(call: Call): Promise<Response> {
@@ -249,8 +257,8 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
         description:
           "Into this store, whatever kind of store it came from. Each envelope is checked against the keys " +
           "that this server holds before it is written. The answer comes while the body is read: lines of progress, " +
-          "and a last one with `status` `done` or `failed`. API keys of the backup that are not there come back, also those " +
-          "that were revoked after it was taken.",
+          "and a last one with `status` `done` or `failed`. What fails before anything was restored is answered as an error. " +
+          "API keys of the backup that are not there come back, also those that were revoked after it was taken.",
         parameters: [{
           name: "existing",
           in: "query",
@@ -260,7 +268,8 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
         requestBody: { required: true, content: { [NDJSON]: { schema: { type: "string" } } } },
         responses: {
           "200": {
-            description: "Lines of progress, each a `RestoreLine`. A failure after the beginning is in the last one.",
+            description:
+              "Lines of progress, each a `RestoreLine`. A failure of what has restored something is in the last one.",
             content: {
               [NDJSON]: {
                 schema: { type: "string" },
@@ -269,7 +278,7 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
             },
           },
         },
-        errors: ["unsupported_media_type"],
+        errors: ["too_large", "unsupported_media_type", "key_unavailable", "tampered", "invalid_schema"],
       },
     },
     {
@@ -307,6 +316,40 @@ export function adminRoutes(deps: RestDeps): readonly Route[] {
 function countsOf(progress: RestoreCounts = NOTHING_RESTORED): RestoreCounts {
   const { entities, entities_skipped, templates, templates_skipped, api_keys, api_keys_skipped } = progress;
   return { entities, entities_skipped, templates, templates_skipped, api_keys, api_keys_skipped };
+}
+
+/** Whether a restore has changed nothing so far. */
+function isNothing({ entities, templates, api_keys }: RestoreCounts): boolean {
+  return entities + templates + api_keys === 0;
+}
+
+/** A line of progress as clients see it; a failure has the members of an error body. */
+function restoreLine(progress: RestoreProgress): object {
+  return progress.status === "failed"
+    ? { status: "failed", ...errorBody(progress.failure), ...countsOf(progress) }
+    : progress;
+}
+
+/** Lines of JSON of what came first and of what follows; ended early, it ends what they come from, even before the first. */
+function linesOf(
+  first: IteratorResult<RestoreProgress, void>,
+  progress: AsyncGenerator<RestoreProgress, void>,
+): AsyncIterator<Uint8Array, void> {
+  const encoder = new TextEncoder();
+  let ahead: typeof first | undefined = first;
+  return {
+    async next() {
+      const { done, value } = ahead ?? await progress.next();
+      ahead = undefined;
+      return done
+        ? { done: true, value: undefined }
+        : { done: false, value: encoder.encode(JSON.stringify(restoreLine(value)) + "\n") };
+    },
+    async return() {
+      await progress.return();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 const NOTHING_RESTORED: RestoreCounts = {

@@ -1,6 +1,7 @@
 import assert from "assert";
 import type { Partition } from "../../../shared/names.ts";
 import { failure } from "../../../shared/outcome.ts";
+import { STATUS_OF } from "./errors.ts";
 import { createHarness } from "./testing.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -126,10 +127,37 @@ Deno.test("a restore answers lines of progress while it reads", async () => {
       controller.error(new Error("reset"));
     },
   });
-  const [line] = await restore("", broken);
-  assert.deepEqual([line.status, line.code, line.entities], ["failed", "bad_request", 0]);
+  const refused = await send("POST", "/admin/restore", { body: broken });
+  assert.deepEqual([refused.status, (await refused.json()).code], [400, "bad_request"]);
   assert.equal((await send("POST", "/admin/restore?existing=maybe", { body: "" })).status, 400);
   assert.deepEqual(log.of("restore").map(({ fields }) => fields.result), ["done", "done", "failed", "failed"]);
+});
+
+Deno.test("a restore that fails before it has restored anything answers the status of its failure", async () => {
+  const { send, admin, log } = await createHarness();
+  const codes = ["bad_request", "too_large", "key_unavailable", "tampered", "no_worker"] as const;
+  for (const code of codes) {
+    admin.fault = failure(code, "for a reason");
+    const response = await send("POST", "/admin/restore", { body: null });
+    assert.deepEqual([response.status, await response.json()], [STATUS_OF[code], { error: "for a reason", code }]);
+    assert.equal(response.headers.get("retry-after") !== null, code === "no_worker");
+  }
+  const encoded = await send("POST", "/admin/restore", { body: "x", headers: { "content-encoding": "gzip" } });
+  assert.deepEqual([encoded.status, (await encoded.json()).code], [415, "unsupported_media_type"]);
+  assert.deepEqual(log.of("restore").map(({ fields }) => fields.result), [...codes, 1].map(() => "failed"));
+});
+
+Deno.test("a client that goes before it takes the first line ends the restore, which is on record", async () => {
+  const { send, log } = await createHarness();
+  let ended: unknown;
+  const body = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(bytes("x")),
+    cancel: (reason) => void (ended = [reason]),
+  });
+  const response = await send("POST", "/admin/restore", { body });
+  await response.body!.cancel();
+  assert(ended !== undefined);
+  assert.deepEqual(log.of("restore").map(({ fields }) => fields.result), ["cut_off"]);
 });
 
 Deno.test("a restore whose body stalls fails, and says so", async () => {
