@@ -107,6 +107,11 @@ export const SHUTDOWN_WHILE_STARTING_MS = 2_000;
 export const CACHE_BYTES_DEFAULT = 64 * MIB;
 /** Documents that a read cache keeps as text, which lies in V8's heap: that has a limit of its own, far below a machine's memory. */
 export const CACHE_TEXT_BYTES_MAX = 64 * MIB;
+/** What was written last, and was not asked for yet, in a read cache. */
+export const CACHE_WRITTEN_ENTRIES_MAX = 256;
+export const CACHE_WRITTEN_BYTES_MAX = 4 * MIB;
+/** A cached document that was written so often since anybody asked for it counts as not asked for. */
+export const CACHE_UNREAD_WRITES_MAX = 8;
 export const CACHE_ENTRIES_DEFAULT = 256;
 /** Versions of entities that a worker remembers beyond the documents that it has room for; each takes some 300 bytes. */
 export const CACHE_VERSIONS_MAX = 65_536;

@@ -111,11 +111,11 @@ Deno.test("read cache: whatever writes, reads and lost answers come, it never gi
       let version = 0;
       const writes: { key: number; begun: Stamp | undefined; version: number; applied: boolean; lost: boolean }[] = [];
       const reads: { key: number; stamp: Stamp | undefined; version: number }[] = [];
-      const fill = (key: number, version: number, stamp: Stamp | undefined) => {
+      const fill = (as: "fill" | "fillWritten", key: number, version: number, stamp: Stamp | undefined) => {
         const slot = table.slotOf(names[key]!);
         if (stamp === undefined) return;
         const meta = { version, etag: "", writtenAtMs: 0, size: 1 };
-        cache.fill(names[key]!, new Uint8Array([version & 255]), meta, slot, stamp);
+        cache[as](names[key]!, new Uint8Array([version & 255]), meta, slot, stamp);
       };
       for (const { kind, key } of steps) {
         const slot = table.slotOf(names[key]!);
@@ -126,7 +126,7 @@ Deno.test("read cache: whatever writes, reads and lost answers come, it never gi
         } else if (kind === "end" && write !== undefined) {
           stored[key] = acknowledged[key] = write.version;
           writes.splice(writes.indexOf(write), 1);
-          fill(key, write.version, table.resolve(slot, write.begun));
+          fill("fillWritten", key, write.version, table.resolve(slot, write.begun));
         } else if (kind === "lose" && write !== undefined) {
           write.lost = true;
         } else if (kind === "settle" && lost !== undefined) {
@@ -138,7 +138,7 @@ Deno.test("read cache: whatever writes, reads and lost answers come, it never gi
           reads.push({ key, stamp: table.stamp(slot), version: stored[key]! });
         } else if (kind === "fill") {
           const read = reads.shift();
-          if (read !== undefined) fill(read.key, read.version, read.stamp);
+          if (read !== undefined) fill("fill", read.key, read.version, read.stamp);
         } else if (kind === "get") {
           const hit = cache.get(names[key]!);
           if (hit === undefined) continue;

@@ -70,9 +70,9 @@ export function createEntityService(parts: EntityServiceParts): EntityService {
   }
 
   function keep(name: EntityName, document: Uint8Array, { outcome, stamp }: Answer): Outcome {
-    if (stamp !== undefined && (outcome.kind === "stored" || outcome.kind === "found")) {
-      cache.fill(name, document, outcome.meta, coherence.slotOf(name), stamp);
-    }
+    if (stamp === undefined) return outcome;
+    if (outcome.kind === "found") cache.fill(name, document, outcome.meta, coherence.slotOf(name), stamp);
+    if (outcome.kind === "stored") cache.fillWritten(name, document, outcome.meta, coherence.slotOf(name), stamp);
     return outcome;
   }
 
