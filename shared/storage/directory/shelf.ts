@@ -52,7 +52,7 @@ export class DirectoryShelf implements Shelf {
     try {
       return await this.#disk.readFile(path, SHELF_OBJECT_BYTES_MAX);
     } catch (error) {
-      throw runtimeError(`can't read ${path}`, error);
+      throw runtimeError("can't read an object of the store", error);
     }
   }
 
@@ -65,7 +65,7 @@ export class DirectoryShelf implements Shelf {
     try {
       await this.#disk.replaceFile(path, temporaryPath(path, this.#random), bytes, this.#options.mode);
     } catch (error) {
-      throw runtimeError(`can't write ${path}`, error);
+      throw runtimeError("can't write an object of the store", error);
     }
   }
 
@@ -75,7 +75,7 @@ export class DirectoryShelf implements Shelf {
     try {
       return await this.#disk.removeFile(path);
     } catch (error) {
-      throw runtimeError(`can't remove ${path}`, error);
+      throw runtimeError("can't remove an object of the store", error);
     }
   }
 
@@ -92,7 +92,7 @@ export class DirectoryShelf implements Shelf {
       }
       return listed.sort((a, b) => compareNames(a.name, b.name));
     } catch (error) {
-      throw runtimeError(`can't list ${directory}`, error);
+      throw runtimeError("can't list objects of the store", error);
     }
   }
 
