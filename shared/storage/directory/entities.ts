@@ -1,5 +1,4 @@
 /** Entity access of one processing worker: takes partitions, commits groups of writes, checkpoints them. */
-import { inOwnMemory } from "../../bytes.ts";
 import { LOG_RECORD_BYTES_MAX, TABLE_CACHE_BYTES } from "../../limits.ts";
 import { type EntityName, type Partition } from "../../names.ts";
 import { type Clock, type Timer } from "../../seams/clock.ts";
@@ -22,7 +21,7 @@ import { FileLock, probeExclusion, readLockContent } from "./file_lock.ts";
 import { collectGarbage } from "./garbage.ts";
 import { type Layout } from "./layout.ts";
 import { OwnedPartition } from "./owned_partition.ts";
-import { encodeRecords, recordBytes } from "./record.ts";
+import { encodeRecords, envelopesIn, recordBytes } from "./record.ts";
 import { Recovery } from "./recovery.ts";
 import { runtimeError, startUpError } from "./storage_errors.ts";
 import { WriterLog } from "./writer_log.ts";
@@ -151,12 +150,10 @@ export class DirectoryEntities implements Entities {
       throw new StorageError("unavailable", "too many writes wait");
     }
     if (this.#checkpointFailures > 0 && this.#overfull) throw this.#overfullError();
-    // It is kept until the checkpoint.
-    const envelope = write.envelope && inOwnMemory(write.envelope);
     partition.pending++;
     this.#queueBytes += bytes;
     return new Promise<CommitOutcome>((resolve, reject) => {
-      this.#queue.push({ partition, name, envelope, bytes, inTable: undefined, resolve, reject });
+      this.#queue.push({ partition, name, envelope: write.envelope, bytes, inTable: undefined, resolve, reject });
       this.#pumping ??= this.#pump();
     });
   }
@@ -340,11 +337,14 @@ export class DirectoryEntities implements Entities {
         partitions.add(partition);
         return { partition: partition.index, sequence: partition.nextSequence++, name, envelope };
       });
-      await this.#log.append(encodeRecords(records), () => {
+      const frame = encodeRecords(records);
+      await this.#log.append(frame, () => {
         for (const write of group) write.inTable = write.partition.lookUp(write.name);
       });
+      // Kept until the checkpoint in one piece, as they were written: a buffer for each is work for the collector.
+      const envelopes = envelopesIn(frame, records);
       group.forEach((write, index) => {
-        write.partition.write(write.name, write.envelope, records[index]!.sequence, write.inTable);
+        write.partition.write(write.name, envelopes[index], records[index]!.sequence, write.inTable);
       });
     } catch (error) {
       if (this.#log.uncertain && partitions.size > 0) this.#doubtful = partitions;

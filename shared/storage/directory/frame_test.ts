@@ -3,7 +3,7 @@ import assert from "assert";
 import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import { FRAME_HEADER_BYTES, type FrameScan, FrameScanner, IDENTITY_BYTES, sealFrame } from "./frame.ts";
-import { decodeRecord, encodeRecords, type LogRecord, recordBytes, visitRecords } from "./record.ts";
+import { decodeRecord, encodeRecords, envelopesIn, type LogRecord, recordBytes, visitRecords } from "./record.ts";
 
 const identity = new Uint8Array(IDENTITY_BYTES).fill(0xa5);
 const record: fc.Arbitrary<LogRecord> = fc.record({
@@ -53,6 +53,7 @@ Deno.test("records come back as they were written", () => {
     const size = records.reduce((sum, { name, envelope }) => sum + recordBytes(name.length, envelope?.length ?? 0), 0);
     assert.equal(encoded.length, FRAME_HEADER_BYTES + size);
     assert.deepEqual(decodeRecords(encoded.subarray(FRAME_HEADER_BYTES)), records);
+    assert.deepEqual(envelopesIn(encoded, records), records.map(({ envelope }) => envelope));
   }));
 });
 

@@ -51,6 +51,16 @@ export function encodeRecords(records: readonly LogRecord[]): Uint8Array<ArrayBu
   return bytes;
 }
 
+/** The envelopes of records in the frame that {@linkcode encodeRecords} made of them, as views of it. */
+export function envelopesIn(frame: Uint8Array, records: readonly LogRecord[]): (Uint8Array | undefined)[] {
+  let end = FRAME_HEADER_BYTES;
+  return records.map(({ name, envelope }) => {
+    const length = envelope?.length ?? 0;
+    end += recordBytes(name.length, length);
+    return envelope && frame.subarray(end - length, end);
+  });
+}
+
 /**
  * Visits the records of a frame's payload in order, without decoding them; `at` is what {@linkcode decodeRecord} takes.
  * `false` when it holds anything else, which a payload whose checksum is right never does.
