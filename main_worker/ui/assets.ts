@@ -3,13 +3,14 @@
  * cache lives. Nothing is unpacked before the first request.
  */
 import { brotliDecompressSync, gzipSync } from "node:zlib";
+import { inPieces } from "../../shared/bytes.ts";
 import manifest from "./dist/manifest.json" with { type: "json" };
 
 /** An answer; the body of a file is a stream. */
 export interface UiAsset {
   readonly status: 200 | 304;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  readonly body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
 }
 
 /** What the program says about itself to a browser that has not signed in yet. */
@@ -36,9 +37,6 @@ interface File {
   readonly hash: string;
 }
 type Encoding = "br" | "gzip" | "identity";
-
-/** An answer of bytes begins with a copy of them, which a client that takes nothing would hold: files go out in pieces instead. */
-const PIECE_BYTES = 64 * 1024;
 
 const FILES: Readonly<Record<string, File>> = manifest.files;
 const PAGES = /^\/(?:(?:overview|documents|schemas|keys|operations|signin)\/?)?$/;
@@ -88,17 +86,6 @@ export function createUiAssets(facts?: () => UiFacts): UiAssets {
     return file;
   }
 
-  function body(name: string, encoding: Encoding): NonNullable<UiAsset["body"]> {
-    let at = 0;
-    return new ReadableStream({
-      async pull(controller) {
-        const file = await fileOf(name, encoding);
-        controller.enqueue(file.subarray(at, at += PIECE_BYTES));
-        if (at >= file.length) controller.close();
-      },
-    }, { highWaterMark: 0 });
-  }
-
   return {
     get(path, acceptEncoding, ifNoneMatch = "") {
       if (path === FACTS && facts) {
@@ -125,7 +112,7 @@ export function createUiAssets(facts?: () => UiFacts): UiAssets {
       if (ifNoneMatch.includes(etag)) return { status: 304, headers, body: null };
       headers["Content-Type"] = file.type;
       if (encoding !== "identity") headers["Content-Encoding"] = encoding;
-      return { status: 200, headers, body: body(name, encoding) };
+      return { status: 200, headers, body: inPieces(() => fileOf(name, encoding)) };
     },
   };
 }

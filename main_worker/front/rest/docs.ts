@@ -1,5 +1,6 @@
 /** `/openapi.json` and `/docs`: the API described for programs, and the same as a page for people that needs no script. */
 import { createHash } from "node:crypto";
+import { inPieces } from "../../../shared/bytes.ts";
 import { COMPONENTS } from "./components.ts";
 import { describeRoutes, type OpenApiDocument, type OpenApiOperation } from "./openapi.ts";
 import type { JsonSchema, MediaType, Parameter } from "./openapi_types.ts";
@@ -153,29 +154,32 @@ export function renderDocs(document: OpenApiDocument): string {
 /** The routes of the description. `routes` answers all routes, these included. */
 export function docsRoutes({ ui, version }: RestDeps, routes: () => readonly Route[]): readonly Route[] {
   let document: OpenApiDocument | undefined;
-  let text: string | undefined;
-  let page: { readonly html: string; readonly policy: string } | undefined;
+  let text: Uint8Array | undefined;
+  let page: { readonly html: Uint8Array; readonly policy: string } | undefined;
+  const encoder = new TextEncoder();
 
   const described = () => document ??= describeRoutes(routes(), version);
 
   function openapi(call: Call): Response {
-    text ??= JSON.stringify(described());
-    return reply(call, 200, text, "application/json");
+    const bytes = text ??= encoder.encode(JSON.stringify(described()));
+    return reply(call, 200, inPieces(() => bytes), "application/json", [["content-length", String(bytes.length)]]);
   }
 
   function docs(call: Call): Response {
     if (page === undefined) {
       const hash = createHash("sha256").update(stylesheet).digest("base64");
       page = {
-        html: renderDocs(described()),
+        html: encoder.encode(renderDocs(described())),
         policy: `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; ` +
           "frame-ancestors 'none'",
       };
     }
-    return new Response(page.html, {
+    const { html } = page;
+    return new Response(inPieces(() => html), {
       status: 200,
       headers: pageHeaders(call, {
         "content-type": "text/html; charset=utf-8",
+        "content-length": String(html.length),
         "content-security-policy": page.policy,
         "cache-control": "no-cache",
       }),
