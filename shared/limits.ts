@@ -270,9 +270,9 @@ export const GRPC_CONNECTIONS_MAX = 2_000;
 export const GRPC_STREAMS_MAX = 256;
 /** A question to the health or the reflection service, which anybody may ask. */
 export const GRPC_PUBLIC_REQUEST_BYTES_MAX = 4 * KIB;
-/** What has arrived of messages that are not whole, of all callers of a server; at least so many of the largest ones. */
-export const GRPC_UNFINISHED_BYTES_MAX = 64 * MIB;
-export const GRPC_UNFINISHED_MESSAGES_MIN = 4;
+/** Memory of the calls of a server that wait for their callers, all together; at least so many of the largest messages. */
+export const GRPC_WAITING_BYTES_MAX = 64 * MIB;
+export const GRPC_WAITING_MESSAGES_MIN = 4;
 /** Messages of one call that are worked on at a time; more are not read until one of them is answered. */
 export const GRPC_EXCHANGES_MAX = 64;
 /** A larger batch travels to a processing worker in a call of its own, so that it holds up no other. */

@@ -6,11 +6,7 @@ import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import assert from "assert";
 import fc from "fast-check";
-import {
-  GRPC_MESSAGE_BYTES_MAX_DEFAULT,
-  GRPC_PUBLIC_REQUEST_BYTES_MAX,
-  GRPC_UNFINISHED_BYTES_MAX,
-} from "../../limits.ts";
+import { GRPC_MESSAGE_BYTES_MAX_DEFAULT, GRPC_PUBLIC_REQUEST_BYTES_MAX, GRPC_WAITING_BYTES_MAX } from "../../limits.ts";
 import { sleep, systemClock } from "../../seams/clock.ts";
 import type { WorkerHandler } from "../transport.ts";
 import { type MainServer, serveMainOverGrpc } from "./main_server.ts";
@@ -262,30 +258,44 @@ Deno.test("hostile: connections beyond the bound are closed at once, those withi
   await server.stop(1_000);
 });
 
-Deno.test("hostile: messages that are begun and left are given up when they are too much, and others come through", async () => {
-  const server = await serveMain();
-  const port = Number(server.address.split(":")[1]);
-  const session = http2.connect(`http://127.0.0.1:${port}`);
-  session.on("error", () => {});
-  try {
-    const begun = frame(new Uint8Array(messageBytesMax)).subarray(0, messageBytesMax / 2);
-    const enough = 2 * GRPC_UNFINISHED_BYTES_MAX / begun.length;
-    const ends: Promise<number>[] = [];
-    for (let i = 0; i < enough; i++) {
-      const stream = callOf(session, "/deltadb.MainWorker/Process");
-      stream.on("error", () => {});
-      ends.push(new Promise((resolve) => stream.once("close", () => resolve(Number(stream.rstCode)))));
-      await new Promise<void>((resolve) => stream.write(begun, () => resolve()));
+const whole = frame(new Uint8Array(messageBytesMax / 2));
+/** Where callers stop: a call to each path, with what is sent and the memory that it takes at least. */
+const STOPPED_CALLS = {
+  "a part of a message": ["/deltadb.MainWorker/Process", whole.subarray(0, whole.length - 1), whole.length],
+  "a request without its end": ["/deltadb.MainWorker/Process", whole, whole.length],
+  "their headers": ["/deltadb.MainWorker/Process", undefined, 16_000],
+  "a watch": ["/grpc.health.v1.Health/Watch", frame(new Uint8Array(0)), 16_000],
+} as const;
+
+for (const [what, [path, sent, bytes]] of Object.entries(STOPPED_CALLS)) {
+  Deno.test(`hostile: calls that stop after ${what} are given up when they are too much, and others come through`, async () => {
+    const server = await serveMain();
+    const port = Number(server.address.split(":")[1]);
+    const sessions: http2.ClientHttp2Session[] = [];
+    try {
+      const enough = Math.ceil(1.5 * GRPC_WAITING_BYTES_MAX / bytes);
+      const { promise: ended, resolve } = Promise.withResolvers<number>();
+      for (let i = 0; i < enough; i++) {
+        if (i % 200 === 0) {
+          sessions.unshift(http2.connect(`http://127.0.0.1:${port}`));
+          sessions[0]!.on("error", () => {});
+        }
+        const stream = callOf(sessions[0]!, path);
+        stream.on("error", () => {});
+        stream.resume();
+        if (i === 0) stream.once("close", () => resolve(Number(stream.rstCode)));
+        if (sent !== undefined) await new Promise<void>((resolve) => stream.write(sent, () => resolve()));
+      }
+      const over = new AbortController();
+      const late = sleep(systemClock, 30_000, over.signal).catch(() => {});
+      assert.equal(await Promise.race([ended, late]), http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      over.abort();
+      const answer = await request(port, { ":path": "/grpc.health.v1.Health/Check" }, frame(new Uint8Array(0)));
+      assert(!(answer instanceof Error));
+      assert.equal(String(answer.headers["grpc-status"]), "0");
+    } finally {
+      for (const session of sessions) session.destroy();
+      await server.stop(100);
     }
-    const over = new AbortController();
-    const late = sleep(systemClock, 10_000, over.signal).catch(() => {});
-    assert.equal(await Promise.race([ends[0], late]), http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    over.abort();
-    const answer = await request(port, { ":path": "/grpc.health.v1.Health/Check" }, frame(new Uint8Array(0)));
-    assert(!(answer instanceof Error));
-    assert.equal(String(answer.headers["grpc-status"]), "0");
-  } finally {
-    session.destroy();
-    await server.stop(100);
-  }
-});
+  });
+}

@@ -9,8 +9,8 @@ import {
   GRPC_KEEPALIVE_MS,
   GRPC_KEEPALIVE_TIMEOUT_MS,
   GRPC_STREAMS_MAX,
-  GRPC_UNFINISHED_BYTES_MAX,
-  GRPC_UNFINISHED_MESSAGES_MIN,
+  GRPC_WAITING_BYTES_MAX,
+  GRPC_WAITING_MESSAGES_MIN,
   WATCH_BUFFER_EVENTS_MAX,
 } from "../../limits.ts";
 import { TransportError } from "../transport.ts";
@@ -19,7 +19,7 @@ import { failureOfStatus, refusalTrailers, statusOfError, WireError } from "./er
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { Method } from "./methods.ts";
 import { serverCredentials, type TlsSource } from "./tls.ts";
-import { UnfinishedMessages } from "./unfinished_messages.ts";
+import { WaitingCalls, type WaitsUntil } from "./waiting_calls.ts";
 
 /** How to serve. */
 export interface ServerOptions {
@@ -74,6 +74,8 @@ export class RpcServer {
   readonly #options: ServerOptions;
   readonly #authorize: (credential: string) => boolean;
   readonly #streams = new Set<(error: unknown) => void>();
+  /** How long a call to each path waits for its caller. */
+  readonly #waits = new Map<string | undefined, WaitsUntil>();
   #address = "";
   #active = 0;
   #draining = false;
@@ -115,6 +117,7 @@ export class RpcServer {
     const definition: Record<string, grpc.MethodDefinition<Buffer, Buffer>> = {};
     const handlers: Record<string, grpc.UntypedHandleCall> = {};
     for (const { path, handle, requestStream = false, responseStream = false } of methods) {
+      this.#waits.set(path, requestStream ? "message" : "request_ends");
       definition[path] = {
         path,
         requestStream,
@@ -265,11 +268,12 @@ export class RpcServer {
     // grpc-js has options for none of these (1.14); the servers under it do, and Deno ends a process that has no descriptor left.
     const { http2Servers } = this.#server as unknown as { readonly http2Servers: ReadonlyMap<Http2Server, unknown> };
     const { connectionsMax = GRPC_CONNECTIONS_MAX, messageBytesMax, windowBytes } = this.#options;
-    const unfinishedMax = Math.max(GRPC_UNFINISHED_BYTES_MAX, GRPC_UNFINISHED_MESSAGES_MIN * messageBytesMax);
-    const unfinished = new UnfinishedMessages(unfinishedMax);
+    const waitingMax = Math.max(GRPC_WAITING_BYTES_MAX, GRPC_WAITING_MESSAGES_MIN * messageBytesMax);
+    const waiting = new WaitingCalls(waitingMax);
     for (const server of http2Servers.keys()) {
       server.maxConnections = connectionsMax;
-      server.on("stream", (stream) => unfinished.watch(stream));
+      // A path that was not added is one of health and reflection, which anybody may call, or does not exist.
+      server.on("stream", (stream, headers) => waiting.watch(stream, this.#waits.get(headers[":path"]) ?? "over"));
       if (windowBytes !== undefined) server.on("session", (session) => widen(session, windowBytes));
     }
     this.#address = formatAddress({ host, port: bound });
