@@ -208,8 +208,8 @@ export const TOKEN_TTL_MS_MAX = 366 * 86_400_000;
 /** The dashboard's series: 10 minutes in buckets of 5 s. */
 export const STATISTICS_BUCKET_MS = 5_000;
 export const STATISTICS_BUCKETS = 120;
-/** Answers up to this many bytes are put together in memory; longer ones are streamed. */
-export const JSON_ANSWER_BYTES_MAX = 1 * MIB;
+/** Answers up to this many bytes go out whole, and nobody counts who takes them; longer ones are streamed. */
+export const JSON_ANSWER_BYTES_MAX = 128 * KIB;
 /** Longer answers that are under way together, in each front thread; one whose client takes nothing for so long is cut off. */
 export const LARGE_ANSWERS_BYTES_MAX = 512 * MIB;
 export const LARGE_ANSWER_STALLED_MS = 60_000;

@@ -12,6 +12,7 @@ import {
   CACHE_UNREAD_WRITES_MAX,
   CACHE_WRITTEN_BYTES_MAX,
   CACHE_WRITTEN_ENTRIES_MAX,
+  JSON_ANSWER_BYTES_MAX,
 } from "../../../shared/limits.ts";
 import type { EntityName } from "../../../shared/names.ts";
 import type { EntityMeta, Found } from "../../../shared/outcome.ts";
@@ -130,7 +131,8 @@ export class ReadCache {
   /** The entry as text, where there is room for that: one byte for each of ASCII, otherwise two for each character. */
   #keepAsText(name: EntityName, entry: ReadCacheEntry): ReadCacheEntry {
     const { document, bytes, meta, slot, stamp } = entry;
-    if (this.#textBytes + 2 * bytes > this.#textBytesMax) return entry;
+    // A larger one goes out in pieces, which are bytes.
+    if (bytes > JSON_ANSWER_BYTES_MAX || this.#textBytes + 2 * bytes > this.#textBytesMax) return entry;
     let text: string;
     try {
       text = decoder.decode(document);

@@ -19,6 +19,7 @@ import {
 } from "./components.ts";
 import { type KeyDetail, quoteEtag, Refusal, refuse, STATUS_OF } from "./errors.ts";
 import { changeConditions, isConditional, putConditions, readConditions } from "./etags.ts";
+import type { LargeAnswers } from "./large_answers.ts";
 import { queryFlag, queryKey, requiredKey } from "./query.ts";
 import { failed, httpDate, json, reply } from "./reply.ts";
 import { type Call, type EntityDeps, READ, type Route, schemaIdOfCall, WRITE } from "./route.ts";
@@ -43,15 +44,21 @@ function aboutVersion(response: Response, meta: EntityMeta, clock: Clock): Respo
 }
 
 /** The answer to a read. */
-function answerRead(call: Call, outcome: Outcome, conditions: Conditions, clock: Clock): Response {
+function answerRead(
+  call: Call,
+  outcome: Outcome,
+  conditions: Conditions,
+  clock: Clock,
+  answers: LargeAnswers,
+): Response {
   if (outcome.kind === "failed") return failed(call, outcome);
   if (outcome.kind !== "found" && outcome.kind !== "not_modified") throw unexpected(outcome);
   if (conditions.ifMatch !== undefined && !ifMatchHolds(conditions.ifMatch, outcome.meta.etag)) {
     return failed(call, failure("version_mismatch", "The entity has another version", { current: outcome.meta }));
   }
-  return outcome.kind === "found"
-    ? aboutVersion(reply(call, 200, outcome.text ?? outcome.document, "application/json"), outcome.meta, clock)
-    : aboutVersion(reply(call, 304, null, undefined), outcome.meta, clock);
+  if (outcome.kind === "not_modified") return aboutVersion(reply(call, 304, null, undefined), outcome.meta, clock);
+  const response = answers.document(call, outcome);
+  return response.ok ? aboutVersion(response, outcome.meta, clock) : response;
 }
 
 /** The answer to a write of one entity. `body`: what is said of its version. */
@@ -89,7 +96,7 @@ function answerMany(call: Call, outcomes: ReadonlyMap<EntityKey, Outcome>): Resp
 const FORCE = /force|%/;
 
 /** The routes of single entities. */
-export function entityRoutes(deps: EntityDeps): readonly Route[] {
+export function entityRoutes(deps: EntityDeps, answers: LargeAnswers): readonly Route[] {
   const { entities, clock, bodyBytesMax } = deps;
 
   function get(call: Call): Response | Promise<Response> {
@@ -97,8 +104,8 @@ export function entityRoutes(deps: EntityDeps): readonly Route[] {
     const conditions = readConditions(call.request.headers);
     const outcome = entities.get(schemaIdOfCall(call), key, conditions);
     return outcome instanceof Promise
-      ? outcome.then((settled) => answerRead(call, settled, conditions, clock))
-      : answerRead(call, outcome, conditions, clock);
+      ? outcome.then((settled) => answerRead(call, settled, conditions, clock, answers))
+      : answerRead(call, outcome, conditions, clock, answers);
   }
 
   function writeOptions(call: Call): WriteOptions {

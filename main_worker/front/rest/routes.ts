@@ -17,7 +17,7 @@ import { watchRoutes } from "./watch.ts";
 export function createEntityRoutes(deps: EntityDeps, listings: boolean): readonly Route[] {
   const answers = new LargeAnswers(deps.clock);
   return [
-    ...entityRoutes(deps),
+    ...entityRoutes(deps, answers),
     ...multiGetRoutes(deps, answers),
     ...watchRoutes(deps),
     ...(listings ? listRoutes(deps, answers) : []),
