@@ -273,6 +273,8 @@ export const GRPC_PUBLIC_REQUEST_BYTES_MAX = 4 * KIB;
 /** Memory of the calls of a server that wait for their callers, all together; at least so many of the largest messages. */
 export const GRPC_WAITING_BYTES_MAX = 64 * MIB;
 export const GRPC_WAITING_MESSAGES_MIN = 4;
+/** Time that a caller has to take a large answer. */
+export const GRPC_ANSWER_TAKEN_MS = 300_000;
 /** Messages of one call that are worked on at a time; more are not read until one of them is answered. */
 export const GRPC_EXCHANGES_MAX = 64;
 /** A larger batch travels to a processing worker in a call of its own, so that it holds up no other. */

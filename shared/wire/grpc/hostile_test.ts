@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { GRPC_MESSAGE_BYTES_MAX_DEFAULT, GRPC_PUBLIC_REQUEST_BYTES_MAX, GRPC_WAITING_BYTES_MAX } from "../../limits.ts";
 import { sleep, systemClock } from "../../seams/clock.ts";
 import type { WorkerHandler } from "../transport.ts";
-import { type MainServer, serveMainOverGrpc } from "./main_server.ts";
+import { type MainServer, type MainServerOptions, serveMainOverGrpc } from "./main_server.ts";
 import { connectWorkerOverGrpc } from "./worker_client.ts";
 import { serveWorkerOverGrpc } from "./worker_server.ts";
 
@@ -143,8 +143,8 @@ Deno.test("hostile: requests that are no calls are refused, whatever their heade
   });
 });
 
-/** Serves a main worker of which only health and reflection are expected to be asked. */
-function serveMain(): Promise<MainServer> {
+/** Serves a main worker of which only health and reflection are expected to be asked, unless there is more. */
+function serveMain(more: Partial<MainServerOptions> = {}): Promise<MainServer> {
   const refuse = () => Promise.reject(new Error("not expected"));
   return serveMainOverGrpc({
     address: "127.0.0.1:0",
@@ -152,6 +152,7 @@ function serveMain(): Promise<MainServer> {
     handler: { subscribe: refuse, heartbeat: refuse, unsubscribe: refuse },
     process: refuse,
     onFault: (error) => assert.fail(String(error)),
+    ...more,
   });
 }
 
@@ -299,3 +300,42 @@ for (const [what, [path, sent, bytes]] of Object.entries(STOPPED_CALLS)) {
     }
   });
 }
+
+Deno.test("hostile: large answers that nobody takes have room to a bound, which their callers' going frees", async () => {
+  const result = new Uint8Array(1 << 20).fill(0x31);
+  const server = await serveMain({
+    process: () => Promise.resolve({ status: "ok", result }),
+    answersBytesMax: 3 * result.length,
+  });
+  const port = Number(server.address.split(":")[1]);
+  // The operation GET.
+  const question = frame(Uint8Array.of(0x20, 0x01));
+  const ask = () => request(port, { ":path": "/deltadb.MainWorker/Process" }, question);
+  const session = http2.connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } });
+  session.on("error", () => {});
+  try {
+    for (let i = 0; i < 2; i++) {
+      const stream = callOf(session, "/deltadb.MainWorker/Process");
+      stream.on("error", () => {});
+      stream.end(question);
+      await once(stream, "response");
+    }
+    for (let i = 0; i < 2; i++) {
+      const refused = await ask();
+      assert(!(refused instanceof Error));
+      assert.deepEqual([String(refused.headers["grpc-status"]), refused.bytes], ["14", 0]);
+      assert.match(String(refused.headers["grpc-message"]), /large%20answers|large answers/);
+    }
+    session.destroy();
+    for (let i = 0; i < 5; i++) {
+      let answer = await ask();
+      // That the caller is gone is known in a moment.
+      while (!(answer instanceof Error) && answer.bytes === 0) answer = await ask();
+      assert(!(answer instanceof Error));
+      assert(answer.bytes > result.length);
+    }
+  } finally {
+    session.destroy();
+    await server.stop(100);
+  }
+});

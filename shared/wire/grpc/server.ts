@@ -1,6 +1,6 @@
 /** A gRPC server: listens, refuses callers without a credential before anything runs, and stops without hanging. */
 import { Buffer } from "node:buffer";
-import type { Http2Server, Http2Session, ServerHttp2Session } from "node:http2";
+import type { Http2Server, Http2Session, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import grpc from "@grpc/grpc-js";
 import {
   CREDENTIAL_BYTES_MAX,
@@ -19,6 +19,7 @@ import { failureOfStatus, refusalTrailers, statusOfError, WireError } from "./er
 import { deferSessionDestruction } from "./http2_sessions.ts";
 import type { Method } from "./methods.ts";
 import { serverCredentials, type TlsSource } from "./tls.ts";
+import { UntakenAnswers } from "./untaken_answers.ts";
 import { WaitingCalls, type WaitsUntil } from "./waiting_calls.ts";
 
 /** How to serve. */
@@ -33,6 +34,8 @@ export interface ServerOptions {
   readonly tls?: TlsSource;
   /** Connections that are let in at a time. Default: {@linkcode GRPC_CONNECTIONS_MAX} */
   readonly connectionsMax?: number;
+  /** Bytes of large answers that wait to be taken. Default: that of {@linkcode UntakenAnswers} */
+  readonly answersBytesMax?: number;
   /** Called with what a handler threw that nobody expected; the caller is told `internal error`. */
   readonly onFault: (error: unknown, path: string) => void;
 }
@@ -76,6 +79,7 @@ export class RpcServer {
   readonly #streams = new Set<(error: unknown) => void>();
   /** How long a call to each path waits for its caller. */
   readonly #waits = new Map<string | undefined, WaitsUntil>();
+  readonly #untaken: UntakenAnswers;
   #address = "";
   #active = 0;
   #draining = false;
@@ -90,6 +94,7 @@ export class RpcServer {
     grpc.setLogVerbosity(grpc.logVerbosity.NONE);
     deferSessionDestruction();
     this.#options = options;
+    this.#untaken = new UntakenAnswers(options.answersBytesMax);
     this.#authorize = authorize ?? (() => true);
     this.#server = new grpc.Server({
       "grpc.max_receive_message_length": options.messageBytesMax,
@@ -142,7 +147,10 @@ export class RpcServer {
       const context = new Context(call);
       this.#active += 1;
       try {
-        respond(null, method.response.encode(await handle(method.request.decode(call.request), context)));
+        const answer = method.response.encode(await handle(method.request.decode(call.request), context));
+        const stream = streamOf(call);
+        if (stream !== undefined && !this.#untaken.hold(stream, answer.length)) throw CROWDED;
+        respond(null, answer);
       } catch (error) {
         respond(this.#status(error, method.path));
       } finally {
@@ -317,6 +325,7 @@ export class RpcServer {
 }
 
 const STOPPING = new TransportError("busy", "the server stops");
+const CROWDED = new WireError("UNAVAILABLE", "too many large answers are under way; ask again in a moment");
 const UNAUTHENTICATED = new WireError("UNAUTHENTICATED", "the token is missing or not valid");
 
 /** Lets so much of a connection, and of each of its calls, be on its way unread. */
@@ -377,7 +386,7 @@ class Context implements CallContext {
   get gone(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      this.#session = sessionOf(this.#call);
+      this.#session = streamOf(this.#call)?.session;
       if (this.#session === undefined || this.#session.destroyed) this.#controller.abort();
       else this.#session.once("close", this.#abort);
     }
@@ -393,15 +402,15 @@ class Context implements CallContext {
 interface CallInternals {
   readonly call?: CallInternals;
   readonly nextCall?: CallInternals;
-  readonly stream?: { readonly session?: Http2Session };
+  readonly stream?: ServerHttp2Stream;
 }
 
 /**
- * The HTTP/2 session of a call. A cancelled call is not a lost connection (a caller whose own deadline has passed is
- * alive), the session is what tells the two apart, and grpc-js shows it nowhere.
+ * The HTTP/2 stream of a call, which grpc-js shows nowhere. It closes when its answer was taken; and a cancelled call is not a
+ * lost connection (a caller whose own deadline has passed is alive), but its session tells the two apart.
  */
-function sessionOf(call: UnaryCall): Http2Session | undefined {
+function streamOf(call: UnaryCall): ServerHttp2Stream | undefined {
   let inner: CallInternals | undefined = (call as unknown as CallInternals).call;
   while (inner?.nextCall) inner = inner.nextCall;
-  return inner?.stream?.session;
+  return inner?.stream;
 }
