@@ -23,6 +23,9 @@ export const LIST_PAGE_BYTES_MAX = 8 * MIB;
 export const VIOLATIONS_MAX = 1_000;
 export const REQUEST_DEADLINE_MS = 10_000;
 export const REQUEST_BODY_TIMEOUT_MS = 30_000;
+/** Memory of request bodies that are not whole yet, in each front thread; small ones take about what a request takes anyway. */
+export const BODIES_ARRIVING_BYTES_MAX = 256 * MIB;
+export const BODY_UNCOUNTED_BYTES_MAX = 64 * KIB;
 
 // Envelopes (shared/crypto).
 export const ENVELOPE_HEADER_BYTES_MAX = 4 * KIB;
@@ -117,7 +120,10 @@ export const CACHE_ENTRIES_DEFAULT = 256;
 export const CACHE_VERSIONS_MAX = 65_536;
 
 // Directory engine.
-/** A checkpoint begins when the log has so many bytes, or when so many of them are in memory: what was overwritten is not. */
+/**
+ * A checkpoint begins when the log has so many bytes, or when so many of them are needed in memory: what was overwritten is not,
+ * though it stays there with the rest of its group.
+ */
 export const LOG_CHECKPOINT_BYTES = 64 * MIB;
 export const LOG_CHECKPOINT_DIRTY_BYTES = 32 * MIB;
 export const LOG_CHECKPOINT_MS = 30_000;

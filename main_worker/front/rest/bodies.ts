@@ -2,6 +2,8 @@
 import { REQUEST_BODY_TIMEOUT_MS } from "../../../shared/limits.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
 import { deadlinesOf } from "../../../shared/seams/deadlines.ts";
+import { failure } from "../../../shared/outcome.ts";
+import { arrivingBodiesOf } from "./arriving_bodies.ts";
 import { Refusal, refuse } from "./errors.ts";
 
 /** Refuses a body in a coding that nothing here undoes. @throws {Refusal} `unsupported_media_type` */
@@ -22,7 +24,7 @@ function tooLarge(bytesMax: number): Refusal {
  * Reads a whole body; one that breaks off is the client's doing, not an error of this server.
  *
  * @param timeoutMs counts from the call: a body that is slower is given up.
- * @throws {Refusal} `too_large`, `bad_request`, `unsupported_media_type`
+ * @throws {Refusal} `too_large`, `bad_request`, `unsupported_media_type`, `overloaded`
  */
 export async function readBody(
   request: Request,
@@ -40,7 +42,9 @@ export async function readBody(
   const deadline = deadlines.begin(timeoutMs, () => {
     body.reject(refuse("bad_request", `the body did not arrive within ${timeoutMs / 1000} s`));
   });
-  readPieces(reader, declared, bytesMax).then(body.resolve, body.reject);
+  const bodies = arrivingBodiesOf(clock);
+  const arriving = bodies.begin(() => body.reject(new Refusal(CROWDED)));
+  readPieces(reader, declared, bytesMax, (bytes) => bodies.grow(arriving, bytes)).then(body.resolve, body.reject);
   try {
     return await body.promise;
   } catch (error) {
@@ -49,17 +53,24 @@ export async function readBody(
     throw error instanceof Refusal ? error : refuse("bad_request", "the body broke off");
   } finally {
     deadlines.end(deadline);
+    bodies.end(arriving);
   }
 }
 
+const CROWDED = failure(
+  "overloaded",
+  "Too many bodies are on their way, and this one was begun first; nothing was changed",
+);
+
 /**
  * Reads to the end, or until it is too much. The memory that it takes grows with what has arrived, not with what was declared,
- * and no piece is kept: each may be a few bytes of a large buffer.
+ * and no piece is kept: each may be a few bytes of a large buffer. `grow` is told how much it is.
  */
 async function readPieces(
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
   declared: number,
   bytesMax: number,
+  grow: (bytes: number) => void,
 ): Promise<Uint8Array> {
   let bytes = new Uint8Array(0);
   let size = 0;
@@ -74,6 +85,7 @@ async function readPieces(
       const wider = new Uint8Array(Math.max(size, Math.min(2 * bytes.length, most)));
       wider.set(bytes);
       bytes = wider;
+      grow(bytes.length);
     }
     bytes.set(value, before);
   }
