@@ -93,6 +93,8 @@ interface Line {
   queueBytes: number;
   pumping: boolean;
   readonly inFlight: LinkedList<Batch>;
+  /** Reads that a batch may carry: as many as had room in the last answer that was full, and more again while they have. */
+  readsMax: number;
   /** Templates that the worker has been sent. */
   readonly templates: Set<string>;
   closed: boolean;
@@ -283,6 +285,7 @@ export class Dispatcher {
       queueBytes: 0,
       pumping: false,
       inFlight: new LinkedList(),
+      readsMax: BATCH_OPERATIONS_MAX,
       templates: new Set(),
       closed: false,
     };
@@ -381,6 +384,7 @@ export class Dispatcher {
     const members: Pending[] = [];
     const schemas = new Map<string, Uint8Array>();
     let bytes = 0;
+    let reads = 0;
     let taken = 0;
     for (const pending of line.queue) {
       if (!pending.settled) {
@@ -388,7 +392,9 @@ export class Dispatcher {
         if (first !== undefined && (isSuspect(first) || isSuspect(pending))) break;
         const template = this.#missing(line, pending, schemas);
         const templateBytes = template?.text.byteLength ?? 0;
-        const hasRoom = members.length < operationsMax && bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
+        reads += Number(pending.op.kind === "get");
+        const hasRoom = members.length < operationsMax && reads <= line.readsMax &&
+          bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
         if (!hasRoom && first !== undefined) break;
         if (template !== undefined) schemas.set(template.hash, template.text);
         if (!hasRoom && template !== undefined) break;
@@ -444,6 +450,7 @@ export class Dispatcher {
 
   #answered(line: Line, batch: Batch, results: readonly OperationResult[]): void {
     if (!line.inFlight.remove(batch)) return;
+    const crowdedOut: Pending[] = [];
     results.forEach((result, i) => {
       const pending = batch.members[i]!;
       if (result.kind === "retry") {
@@ -457,6 +464,7 @@ export class Dispatcher {
         if (pending.op.attempt === 1) pending.sent = undefined;
         if (pending.settled) this.#resolve(pending);
         else if (result.reason === "not_owner" || again) this.#park(pending);
+        else if (result.reason === "response_full") crowdedOut.push(pending);
         else this.#route(pending);
       } else {
         const unknown = outcomeUnknown(pending, result);
@@ -464,7 +472,24 @@ export class Dispatcher {
         if (unknown !== undefined) this.#leaveUnresolved(pending);
       }
     });
+    this.#learnRoom(line, batch, crowdedOut);
     this.#pump(line);
+  }
+
+  /**
+   * Reads whose documents had no room in the answer go first with the next batch, so that requests of many end one after the
+   * other, instead of each having a part of its documents when time is up.
+   */
+  #learnRoom(line: Line, { members }: Batch, crowdedOut: readonly Pending[]): void {
+    const reads = members.filter(({ op }) => op.kind === "get").length;
+    if (crowdedOut.length > 0) line.readsMax = Math.max(1, reads - crowdedOut.length);
+    else if (reads >= line.readsMax) line.readsMax = Math.min(2 * line.readsMax, BATCH_OPERATIONS_MAX);
+    if (line.closed) {
+      for (const pending of crowdedOut) this.#park(pending);
+    } else if (crowdedOut.length > 0) {
+      line.queue = [...crowdedOut, ...line.queue];
+      for (const { bytes } of crowdedOut) line.queueBytes += bytes;
+    }
   }
 
   /** A batch got no good answer: its operations are tried again, those that must not wait any longer are given up. */

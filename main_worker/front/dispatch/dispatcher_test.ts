@@ -400,6 +400,34 @@ Deno.test("dispatcher: not_owner is tried again when routes change or a moment h
   assert.equal(code(await read), "found");
 });
 
+Deno.test("dispatcher: reads that had no room in an answer go first, as many at a time as had room, and then more", async () => {
+  using d = dispatching(routes(1, "a"));
+  const reads = ["k1", "k2", "k3", "k4"].map((key) => d.get(key));
+  await settled();
+  const sent = () => d.workers.batches.map(({ request }) => request.operations.map(({ name }) => name));
+  const [first] = sent();
+  assert.equal(first!.length, 4);
+  const more = Array.from({ length: BATCH_OPERATIONS_MIN - 1 }, (_, n) => d.get(`m${n}`));
+  await settled();
+  // Of four, the first and the third had room.
+  d.workers.next().answer((n) => n % 2 === 0 ? found(1) : retry("response_full"));
+  await settled();
+  assert.deepEqual(sent(), [[first![1], first![3]]]);
+  d.workers.next().answer((n) => n === 0 ? found(1) : retry("response_full"));
+  await settled();
+  assert.deepEqual(sent()[0], [first![3]]);
+  const sizes: number[] = [];
+  while (d.workers.batches.length > 0) {
+    sizes.push(d.workers.batches[0]!.request.operations.length);
+    d.workers.next().answer(found(1));
+    await settled();
+  }
+  assert.equal(sizes[0], 1);
+  assert(Math.max(...sizes) > 1);
+  assert.equal(sizes.reduce((sum, size) => sum + size), 1 + more.length);
+  assert.deepEqual((await Promise.all([...reads, ...more])).map(code), Array(4 + more.length).fill("found"));
+});
+
 Deno.test("dispatcher: an answer with the wrong number of results is no answer", async () => {
   using d = dispatching(routes(1, "a"));
   const write = d.put("k");
