@@ -3,12 +3,11 @@
  * call, for an answer to be taken. grpc-js keeps what has arrived, whoever sends it: `Process` may have its credential in the
  * message, so nobody is refused before the request has ended. 200 calls of two connections that never ended took 1,600 MiB.
  *
- * All of a server's together are bounded here. When they are too much, those that were begun first are given up: what is sent
- * without pause is over within moments, so that whoever begins calls and leaves them harms himself first.
+ * The memory of all of a server's is bounded together here, and those that were begun first are given up.
  */
 import type { Buffer } from "node:buffer";
 import http2, { type Http2Stream } from "node:http2";
-import { type Linked, LinkedList, unlinked } from "../../linked_list.ts";
+import { HeldMemory, type Holder } from "../../held_memory.ts";
 
 /** The compression flag and the length in front of each message (gRPC over HTTP/2, "Length-Prefixed-Message"). */
 const PREFIX_BYTES = 5;
@@ -23,41 +22,35 @@ const CALL_BYTES = 16 * 1024;
  */
 export type WaitsUntil = "message" | "request_ends" | "over";
 
-interface Waiting extends Linked<Waiting> {
-  readonly stream: Pick<Http2Stream, "close">;
+interface Waiting {
   readonly until: WaitsUntil;
+  /** Memory that it takes. */
+  readonly held: Holder;
   /** Bytes of the prefix that are there. */
   prefix: number;
   /** Bytes of the message that are not there, as far as the prefix is known. */
   missing: number;
-  /** Memory that it takes. */
-  bytes: number;
-  done: boolean;
 }
 
 /** Watches the calls of one server. */
 export class WaitingCalls {
-  readonly #bytesMax: number;
-  readonly #calls = new LinkedList<Waiting>();
-  #bytes = 0;
+  readonly #memory: HeldMemory;
 
   /** @param bytesMax memory that they may take together. */
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+    this.#memory = new HeldMemory(bytesMax, false);
   }
 
   /** Memory that they take now, in bytes. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#memory.bytes;
   }
 
   /** To be called with each new call. One that is given up is told ENHANCE_YOUR_CALM, to gRPC clients RESOURCE_EXHAUSTED. */
   watch(stream: Pick<Http2Stream, "close" | "on" | "once">, until: WaitsUntil): void {
-    const call: Waiting = { stream, until, prefix: 0, missing: 0, bytes: 0, done: false, ...unlinked<Waiting>() };
-    const done = () => {
-      call.done = true;
-      this.#forget(call);
-    };
+    const held = this.#memory.begin(() => stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM));
+    const call: Waiting = { until, held, prefix: 0, missing: 0 };
+    const done = () => this.#memory.end(held);
     stream.on("data", (part: Buffer) => this.#arrived(call, part));
     if (until !== "over") stream.once("end", done);
     stream.once("close", done);
@@ -65,7 +58,7 @@ export class WaitingCalls {
   }
 
   #arrived(call: Waiting, part: Uint8Array): void {
-    if (call.done) return;
+    if (call.held.over) return;
     if (call.until !== "message") return this.#keep(call, part.length + PART_OVERHEAD_BYTES);
     let begun = 0;
     for (let at = 0; at < part.length;) {
@@ -81,27 +74,13 @@ export class WaitingCalls {
       if (call.prefix === PREFIX_BYTES && call.missing === 0) {
         call.prefix = 0;
         begun = at;
-        this.#forget(call);
+        this.#memory.letGo(call.held);
       }
     }
     if (call.prefix > 0) this.#keep(call, part.length - begun + PART_OVERHEAD_BYTES);
   }
 
-  #keep(call: Waiting, bytes: number): void {
-    if (!call.listed) this.#calls.add(call);
-    call.bytes += bytes;
-    this.#bytes += bytes;
-    while (this.#bytes > this.#bytesMax) {
-      const first = this.#calls.first!;
-      first.done = true;
-      this.#forget(first);
-      first.stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    }
-  }
-
-  #forget(call: Waiting): void {
-    if (!this.#calls.remove(call)) return;
-    this.#bytes -= call.bytes;
-    call.bytes = 0;
+  #keep({ held }: Waiting, more: number): void {
+    this.#memory.hold(held, held.bytes + more);
   }
 }
