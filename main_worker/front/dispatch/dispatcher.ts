@@ -76,11 +76,14 @@ interface Batch extends Linked<Batch> {
   readonly seq: number;
   readonly epoch: Epoch;
   readonly members: readonly Pending[];
+  /** How many of them are reads of documents. */
+  readonly reads: number;
 }
 
 /** What one batch carries. */
 interface Load {
   readonly members: readonly Pending[];
+  readonly reads: number;
   readonly schemas: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -392,21 +395,22 @@ export class Dispatcher {
         if (first !== undefined && (isSuspect(first) || isSuspect(pending))) break;
         const template = this.#missing(line, pending, schemas);
         const templateBytes = template?.text.byteLength ?? 0;
-        reads += Number(pending.op.kind === "get");
-        const hasRoom = members.length < operationsMax && reads <= line.readsMax &&
+        const isRead = pending.op.kind === "get";
+        const hasRoom = members.length < operationsMax && (!isRead || reads < line.readsMax) &&
           bytes + pending.bytes + templateBytes <= BATCH_BYTES_MAX;
         if (!hasRoom && first !== undefined) break;
         if (template !== undefined) schemas.set(template.hash, template.text);
         if (!hasRoom && template !== undefined) break;
         members.push(pending);
         bytes += pending.bytes + templateBytes;
+        if (isRead) reads += 1;
       }
       taken += 1;
       line.queueBytes -= pending.bytes;
     }
     line.queue.splice(0, taken);
     if (members.length > 0) this.#parts.metrics.batch(members.length, bytes);
-    return { members, schemas };
+    return { members, reads, schemas };
   }
 
   /** The template of an operation, if the worker has not been sent it and `attached` doesn't bring it. */
@@ -415,9 +419,9 @@ export class Dispatcher {
     return line.templates.has(template.hash) || attached.has(template.hash) ? undefined : template;
   }
 
-  #send(line: Line, { members, schemas }: Load): void {
+  #send(line: Line, { members, reads, schemas }: Load): void {
     const { clock } = this.#parts;
-    const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members, ...unlinked<Batch>() };
+    const batch: Batch = { seq: ++this.#seq, epoch: this.#routes.epoch, members, reads, ...unlinked<Batch>() };
     line.inFlight.add(batch);
     if (line.templates.size + schemas.size > TEMPLATES_KNOWN_MAX) line.templates.clear();
     for (const hash of schemas.keys()) line.templates.add(hash);
@@ -477,19 +481,17 @@ export class Dispatcher {
   }
 
   /**
-   * Reads whose documents had no room in the answer go first with the next batch, so that requests of many end one after the
-   * other, instead of each having a part of its documents when time is up.
+   * Learns how many reads a batch may carry. Those whose documents had no room in the answer go first with the next one, so
+   * that requests of many end one after the other, instead of each having a part of its documents when time is up.
    */
-  #learnRoom(line: Line, { members }: Batch, crowdedOut: readonly Pending[]): void {
-    const reads = members.filter(({ op }) => op.kind === "get").length;
-    if (crowdedOut.length > 0) line.readsMax = Math.max(1, reads - crowdedOut.length);
-    else if (reads >= line.readsMax) line.readsMax = Math.min(2 * line.readsMax, BATCH_OPERATIONS_MAX);
-    if (line.closed) {
-      for (const pending of crowdedOut) this.#park(pending);
-    } else if (crowdedOut.length > 0) {
-      line.queue = [...crowdedOut, ...line.queue];
-      for (const { bytes } of crowdedOut) line.queueBytes += bytes;
+  #learnRoom(line: Line, { reads }: Batch, crowdedOut: readonly Pending[]): void {
+    if (crowdedOut.length === 0) {
+      if (reads >= line.readsMax) line.readsMax = Math.min(2 * line.readsMax, BATCH_OPERATIONS_MAX);
+      return;
     }
+    line.readsMax = Math.max(1, reads - crowdedOut.length);
+    line.queue = [...crowdedOut, ...line.queue];
+    for (const { bytes } of crowdedOut) line.queueBytes += bytes;
   }
 
   /** A batch got no good answer: its operations are tried again, those that must not wait any longer are given up. */
