@@ -216,7 +216,10 @@ export const STATISTICS_BUCKET_MS = 5_000;
 export const STATISTICS_BUCKETS = 120;
 /** Answers up to this many bytes go out whole, and nobody counts who takes them; longer ones are streamed. */
 export const JSON_ANSWER_BYTES_MAX = 128 * KIB;
-/** Longer answers that are under way together, in each front thread; one whose client takes nothing for so long is cut off. */
+/**
+ * Longer answers that are under way together, in each front thread and over gRPC. Over REST, one whose client takes nothing for
+ * so long is cut off.
+ */
 export const LARGE_ANSWERS_BYTES_MAX = 512 * MIB;
 export const LARGE_ANSWER_STALLED_MS = 60_000;
 /** All templates together: they are held in memory, in each front thread. */

@@ -1,8 +1,8 @@
 /** Request bodies: read as they arrive, up to a limit and within a time, and refused with a clear error beyond either. */
 import { REQUEST_BODY_TIMEOUT_MS } from "../../../shared/limits.ts";
+import { failure } from "../../../shared/outcome.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
 import { deadlinesOf } from "../../../shared/seams/deadlines.ts";
-import { failure } from "../../../shared/outcome.ts";
 import { arrivingBodiesOf } from "./arriving_bodies.ts";
 import { Refusal, refuse } from "./errors.ts";
 

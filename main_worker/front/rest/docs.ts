@@ -154,14 +154,14 @@ export function renderDocs(document: OpenApiDocument): string {
 /** The routes of the description. `routes` answers all routes, these included. */
 export function docsRoutes({ ui, version }: RestDeps, routes: () => readonly Route[]): readonly Route[] {
   let document: OpenApiDocument | undefined;
-  let text: Uint8Array | undefined;
+  let json: Uint8Array | undefined;
   let page: { readonly html: Uint8Array; readonly policy: string } | undefined;
   const encoder = new TextEncoder();
 
   const described = () => document ??= describeRoutes(routes(), version);
 
   function openapi(call: Call): Response {
-    const bytes = text ??= encoder.encode(JSON.stringify(described()));
+    const bytes = json ??= encoder.encode(JSON.stringify(described()));
     return reply(call, 200, inPieces(() => bytes), "application/json", [["content-length", String(bytes.length)]]);
   }
 
