@@ -1,14 +1,15 @@
 /** A processing worker, put together from its parts: everything but the process around it, so that it runs in a test or a simulation too. */
 import { formatSize } from "../shared/config/values.ts";
 import type { Sealer } from "../shared/crypto/sealer.ts";
-import { GRPC_MESSAGE_OVERHEAD_BYTES, HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../shared/limits.ts";
+import { GRPC_MESSAGE_OVERHEAD_BYTES, HEARTBEAT_MS, HEARTBEATS_MISSED_MAX, LISTING_TURNS } from "../shared/limits.ts";
 import type { Logger } from "../shared/logging/logger.ts";
 import type { Partition } from "../shared/names.ts";
 import type { CompiledSchemas } from "../shared/schema/compiled_schemas.ts";
 import type { Clock } from "../shared/seams/clock.ts";
 import type { Random } from "../shared/seams/random.ts";
 import { type Entities, type EntitiesStats, StorageError, type Store } from "../shared/storage/store.ts";
-import type { StorageFigures, SubscribeResponse } from "../shared/wire/messages.ts";
+import { Turns } from "../shared/turns.ts";
+import type { ListResponse, StorageFigures, SubscribeResponse } from "../shared/wire/messages.ts";
 import { type MainClient, TransportError, type WorkerHandler } from "../shared/wire/transport.ts";
 import { DocumentCache, type DocumentCacheOptions } from "./cache/document_cache.ts";
 import { CommitEvents } from "./events.ts";
@@ -112,9 +113,11 @@ export class Worker {
         }),
       },
     });
+    const listing = { entities, ownership, clock, log, sealer: () => this.#sealer };
+    const listings = new Turns(clock, LISTING_TURNS);
     this.handler = {
       processBatch: (request) => executor.processBatch(request),
-      list: (request) => listPartitions({ entities, ownership, clock, log, sealer: () => this.#sealer }, request),
+      list: (request) => listings.run(() => listPartitions(listing, request), OVERLOADED_LISTING),
       events: (_request, send, signal) => events.stream(send, signal),
     };
   }
@@ -172,6 +175,8 @@ function storageFigures(stats: EntitiesStats): StorageFigures {
 
 /** Sooner than the main worker gives a silent worker up. */
 const FENCE_MS = HEARTBEAT_MS * HEARTBEATS_MISSED_MAX - 1_000;
+
+const OVERLOADED_LISTING: ListResponse = { items: [], more: false, notOwned: [], overloaded: true };
 
 /** Before the first join there is nothing that could be opened. */
 const NO_KEYS: Sealer = {

@@ -86,6 +86,11 @@ export const QUEUE_OPERATIONS_MAX = 20_000;
 /** Repeated operations of one dispatcher that a worker knows at a time: all that can be waiting, some of them twice. */
 export const REPEATED_OPERATIONS_MAX = 2 * QUEUE_OPERATIONS_MAX;
 export const QUEUE_BYTES_MAX = 64 * MIB;
+/**
+ * Pages of listings that a worker makes, and a front thread asks for, at a time: each may be megabytes. What waits for its turn in
+ * both places has some time of the request's left to be done.
+ */
+export const LISTING_TURNS = { atOnce: 4, waitingMax: 256, waitMs: 4_000 };
 /** Writes with an unknown outcome that the main worker remembers; beyond it, writes are refused. */
 export const UNRESOLVED_WRITES_MAX = 100_000;
 export const COHERENCE_SLOTS = 65_536;

@@ -9,7 +9,7 @@ import type { ListItem, ListRequest, ListResponse } from "../../shared/wire/mess
 import type { Ownership } from "../ownership/ownership.ts";
 
 export interface ListingParts {
-  readonly entities: Pick<Entities, "list" | "counts">;
+  readonly entities: Pick<Entities, "list" | "read" | "counts">;
   readonly ownership: Pick<Ownership, "enter" | "leave">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -51,42 +51,52 @@ async function count(entities: Pick<Entities, "counts">, partitions: readonly Pa
   return { items: [], more: false, notOwned: [], counts };
 }
 
+/** A page; where everything on it was deleted meanwhile, the next one: an empty page would mean the end. */
 async function page(
   parts: ListingParts,
   request: ListRequest,
   partitions: readonly Partition[],
 ): Promise<ListResponse> {
-  const { prefix, after, limit, want, bytesMax } = request;
-  const envelopes = want !== "meta";
+  for (let { after } = request;;) {
+    const { found, more } = await find(parts, { ...request, after }, partitions);
+    const { items, full } = await itemsOf(parts, request, found);
+    if (items.length > 0 || !more) return { items, more: more || full, notOwned: [] };
+    after = found.at(-1)!.name;
+  }
+}
+
+/** An entity of a page, of which there may be only the beginning. */
+interface Found extends Listed {
+  readonly partition: Partition;
+}
+
+/**
+ * The entities of a page, by their beginnings: of each partition some are read that will not be on it, and as wholes those would
+ * be many times a page.
+ */
+async function find(
+  { entities, clock }: ListingParts,
+  { prefix, after, limit, want, bytesMax }: ListRequest,
+  partitions: readonly Partition[],
+): Promise<{ found: Found[]; more: boolean }> {
   // Names are spread evenly, so each partition has about its share of the page; whichever runs out is asked again.
   const share = Math.min(limit, Math.ceil(limit / Math.max(1, partitions.length) * 1.5) + 4);
-  const shareBytes = envelopes ? Math.max(SHARE_BYTES_MIN, Math.ceil(bytesMax / partitions.length * 1.5)) : Infinity;
   const sources = partitions.map((partition) =>
     new Source(
-      async (from) => {
-        const query = {
-          prefix,
-          ...(from === "" ? {} : { after: from }),
-          limit: share,
-          envelopes,
-          bytesMax: shareBytes,
-        };
-        return await parts.entities.list(partition, query);
-      },
+      (from) => entities.list(partition, { prefix, ...(from === "" ? {} : { after: from }), limit: share, ...HEADS }),
+      partition,
       after,
       share,
-      envelopes,
     )
   );
-  const merged: Listed[] = [];
+  const found: Found[] = [];
   let bytes = 0;
-  let more = false;
   let filled = 0;
   for (;;) {
     for (const source of sources) {
       if (!source.empty) continue;
       await source.fill();
-      if (++filled % PARTITIONS_A_TURN === 0) await sleep(parts.clock, 0);
+      if (++filled % PARTITIONS_A_TURN === 0) await sleep(clock, 0);
     }
     const next = sources.reduce<Source | undefined>(
       (least, source) =>
@@ -95,45 +105,72 @@ async function page(
           : least,
       undefined,
     );
-    if (next?.head === undefined) break;
-    if (merged.length >= limit || (envelopes && merged.length > 0 && bytes + next.head.size > bytesMax)) {
-      more = true;
-      break;
+    if (next?.head === undefined) return { found, more: false };
+    const { name, size } = next.head;
+    bytes += size;
+    if (found.length >= limit || (want !== "meta" && found.length > 0 && bytes > bytesMax)) {
+      return { found, more: true };
     }
-    if (next.head.name <= (merged.at(-1)?.name ?? after) || !isStorageName(next.head.name)) {
+    if (name <= (found.at(-1)?.name ?? after) || !isStorageName(name)) {
       throw new StorageError(
         "corrupt",
         "a partition lists names out of order, or something that is none: it is damaged",
       );
     }
-    bytes += next.head.size;
-    merged.push(next.take());
+    found.push(next.take());
   }
-  const items: ListItem[] = [];
-  for (let at = 0; at < merged.length; at += DOCUMENTS_A_TURN) {
-    items.push(...await Promise.all(merged.slice(at, at + DOCUMENTS_A_TURN).map((entry) => item(parts, entry, want))));
-  }
-  return { items, more, notOwned: [] };
 }
 
-/** Bytes that are asked of a partition at once, at least. */
-const SHARE_BYTES_MIN = 64 * 1024;
+/** Of what is listed, the beginnings; a page of them has no bound but its number. */
+const HEADS = { envelopes: false, bytesMax: Infinity } as const;
+
+/** What is asked for of each as it is now: of what has grown, so much as the page has room for, which is `full` then. */
+async function itemsOf(
+  parts: ListingParts,
+  { want, bytesMax }: ListRequest,
+  found: readonly Found[],
+): Promise<{ items: ListItem[]; full: boolean }> {
+  const items: ListItem[] = [];
+  let bytes = 0;
+  let full = false;
+  for (let at = 0; at < found.length && !full; at += DOCUMENTS_A_TURN) {
+    const some: Listed[] = [];
+    for (const entry of found.slice(at, at + DOCUMENTS_A_TURN)) {
+      const listed = want === "meta" ? entry : await whole(parts, entry);
+      if (listed === undefined) continue;
+      bytes += listed.size;
+      full = want !== "meta" && bytes > bytesMax && items.length + some.length > 0;
+      if (full) break;
+      some.push(listed);
+    }
+    items.push(...await Promise.all(some.map((entry) => item(parts, entry, want))));
+  }
+  return { items, full };
+}
+
+/** The entity with its whole envelope; `undefined` when it was deleted since it was found. */
+async function whole({ entities }: ListingParts, found: Found): Promise<Listed | undefined> {
+  const { name, size, envelope, partition } = found;
+  if (envelope.length === size) return found;
+  const stored = await entities.read(partition, name);
+  return stored && { name, size: stored.envelope.length, envelope: stored.envelope };
+}
 
 /** The entities of one partition in order, fetched as they are needed. */
 class Source {
   readonly #fetch: (after: string) => Promise<Listed[]>;
+  readonly #partition: Partition;
   readonly #share: number;
-  readonly #byBytes: boolean;
   #after: string;
   #listed: Listed[] = [];
   #at = 0;
   #ended = false;
 
-  constructor(fetch: (after: string) => Promise<Listed[]>, after: string, share: number, byBytes: boolean) {
+  constructor(fetch: (after: string) => Promise<Listed[]>, partition: Partition, after: string, share: number) {
     this.#fetch = fetch;
+    this.#partition = partition;
     this.#after = after;
     this.#share = share;
-    this.#byBytes = byBytes;
   }
 
   /** The next entity; `undefined` at the end, or when {@linkcode Source.fill} must be called. */
@@ -146,16 +183,15 @@ class Source {
     return this.#at >= this.#listed.length && !this.#ended;
   }
 
-  take(): Listed {
-    return this.#listed[this.#at++]!;
+  take(): Found {
+    return { ...this.#listed[this.#at++]!, partition: this.#partition };
   }
 
   async fill(): Promise<void> {
     this.#listed = await this.#fetch(this.#after);
     this.#at = 0;
     this.#after = this.#listed.at(-1)?.name ?? this.#after;
-    // A page may be short because it is full by its bytes: then only an empty one says that there is nothing more.
-    this.#ended = this.#listed.length === 0 || (!this.#byBytes && this.#listed.length < this.#share);
+    this.#ended = this.#listed.length < this.#share;
   }
 }
 

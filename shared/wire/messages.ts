@@ -101,6 +101,8 @@ export interface ListResponse {
   readonly notOwned: readonly Partition[];
   /** The storage cannot be read, or what it holds is damaged: the answer is not whole. */
   readonly unreadable?: true;
+  /** Too many listings wait already: the worker has not looked at anything. */
+  readonly overloaded?: true;
   /** Entities by schema prefix, with `counts`; absent when the store cannot tell. */
   readonly counts?: ReadonlyMap<string, number>;
 }

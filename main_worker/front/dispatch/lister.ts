@@ -1,8 +1,9 @@
 /** Lists entities across the owners of all partitions: each gives its own in order, and they are merged here. */
-import { LIST_PAGE_BYTES_MAX, REQUEST_DEADLINE_MS, RETRY_AFTER_S } from "../../../shared/limits.ts";
+import { LIST_PAGE_BYTES_MAX, LISTING_TURNS, REQUEST_DEADLINE_MS, RETRY_AFTER_S } from "../../../shared/limits.ts";
 import { compareNames, type Partition } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
 import { type Clock, sleep } from "../../../shared/seams/clock.ts";
+import { Turns } from "../../../shared/turns.ts";
 import type { ListItem, ListRequest, ListResponse } from "../../../shared/wire/messages.ts";
 import { TransportError, type WorkerClient } from "../../../shared/wire/transport.ts";
 import type { Routes } from "../../control/control.ts";
@@ -41,9 +42,11 @@ const RETRY_MS = 50;
 /** The {@linkcode Lister} of a store that only owners can list. */
 export class OwnerLister implements Lister {
   readonly #parts: OwnerListerParts;
+  readonly #turns: Turns;
 
   constructor(parts: OwnerListerParts) {
     this.#parts = parts;
+    this.#turns = new Turns(parts.clock, LISTING_TURNS);
   }
 
   /** Waits within the deadline for partitions that are moving. */
@@ -51,8 +54,7 @@ export class OwnerLister implements Lister {
     const { clock } = this.#parts;
     const until = clock.monotonic() + deadlineMs;
     for (;;) {
-      const left = until - clock.monotonic();
-      if (left <= 0) return failure("deadline", "the owners of the partitions did not answer in time");
+      if (clock.monotonic() >= until) return failure("deadline", "the owners of the partitions did not answer in time");
       const routes = this.#parts.routes();
       const partitions = listing.partitions ?? routes.owners.map((_, partition) => partition as Partition);
       const bySession = new Map<string, Partition[]>();
@@ -66,7 +68,9 @@ export class OwnerLister implements Lister {
         else bySession.set(owner.session, [...(bySession.get(owner.session) ?? []), partition]);
       }
       if (!moving) {
-        const answers = await this.#ask(routes, bySession, listing, left);
+        const ask = () => this.#ask(routes, bySession, listing, until - clock.monotonic());
+        const answers = await this.#turns.run(ask, "refused");
+        if (answers === "refused" || answers?.some(({ overloaded }) => overloaded)) return OVERLOADED;
         if (answers?.some(({ unreadable }) => unreadable)) return UNREADABLE;
         if (answers !== undefined) return merge(answers, listing.limit);
       }
@@ -96,6 +100,10 @@ export class OwnerLister implements Lister {
     }
   }
 }
+
+const OVERLOADED: Failure = failure("overloaded", "too many listings are under way; ask again in a moment", {
+  retryAfterS: RETRY_AFTER_S,
+});
 
 const UNREADABLE: Failure = failure(
   "storage_unavailable",

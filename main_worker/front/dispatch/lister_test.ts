@@ -1,5 +1,5 @@
 import assert from "assert";
-import { LIST_PAGE_BYTES_MAX } from "../../../shared/limits.ts";
+import { LIST_PAGE_BYTES_MAX, LISTING_TURNS } from "../../../shared/limits.ts";
 import {
   type EntityName,
   entityName,
@@ -32,6 +32,26 @@ Deno.test("lister: what an owner cannot read is said at once, and is no page", a
   assert(page.kind === "failed" && page.code === "storage_unavailable");
   assert.equal(asked, 1);
   assert.equal((await listing(() => EMPTY).page(LISTING)).kind, "page");
+});
+
+Deno.test("lister: so many pages are asked for at a time; those that wait for too long, or that a worker refuses, are refused", async () => {
+  const clock = new ManualClock();
+  const answers: (() => void)[] = [];
+  const list = () => new Promise<ListResponse>((resolve) => answers.push(() => resolve(EMPTY)));
+  const client = { list } as unknown as WorkerClient;
+  const lister = new OwnerLister({ clock, routes: () => routes(1, "a"), client: () => client });
+  const pages: string[] = [];
+  const tell = (page: ListedPage) => pages.push(page.kind === "failed" ? page.code : page.kind);
+  for (let n = 0; n < LISTING_TURNS.atOnce + LISTING_TURNS.waitingMax + 1; n++) void lister.page(LISTING).then(tell);
+  await settled();
+  assert.deepEqual([answers.length, pages], [LISTING_TURNS.atOnce, ["overloaded"]]);
+  answers[0]!();
+  await settled();
+  assert.deepEqual([answers.length, pages.at(-1)], [LISTING_TURNS.atOnce + 1, "page"]);
+  await clock.advance(LISTING_TURNS.waitMs);
+  assert.equal(pages.filter((page) => page === "overloaded").length, LISTING_TURNS.waitingMax);
+  const refused = await listing(() => ({ ...EMPTY, overloaded: true })).page(LISTING);
+  assert(refused.kind === "failed" && refused.code === "overloaded" && refused.retryAfterS === 1);
 });
 
 const nameOf = (key: string): EntityName => entityName(SCHEMA, parseEntityKey(key));

@@ -129,8 +129,9 @@ const listResponse: fc.Arbitrary<ListResponse> = partly<ListResponse>({
   more: fc.boolean(),
   notOwned: partitions,
   unreadable: fc.constant(true),
+  overloaded: fc.constant(true),
   counts: fc.array(fc.tuple(line, number), { maxLength: 3 }).map((entries) => new Map(entries)),
-}, ["unreadable", "counts"]);
+}, ["unreadable", "overloaded", "counts"]);
 
 const entityEvent: fc.Arbitrary<EntityEvent> = fc.record({
   kind: fc.constantFrom("put", "delete"),

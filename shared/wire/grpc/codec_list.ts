@@ -102,6 +102,7 @@ export function listResponseCodec(definition: Definition): MessageCodec<ListResp
       more: response.more,
       notOwned: response.notOwned,
       unreadable: response.unreadable,
+      overloaded: response.overloaded,
       counts: response.counts && {
         counts: Array.from(response.counts, ([prefix, entities]) => ({
           prefix,
@@ -114,6 +115,7 @@ export function listResponseCodec(definition: Definition): MessageCodec<ListResp
       more: message.more,
       notOwned: partitions(message.notOwned, "not_owned"),
       ...(message.unreadable && { unreadable: true }),
+      ...(message.overloaded && { overloaded: true }),
       ...(message.counts && { counts: countsFromMessage(message.counts) }),
     }),
   });

@@ -1,0 +1,54 @@
+import assert from "assert";
+import { ManualClock, settled } from "./seams/manual_clock.ts";
+import { Turns } from "./turns.ts";
+
+/** Work that is done when it is told to. */
+function setUp() {
+  const clock = new ManualClock();
+  const turns = new Turns(clock, { atOnce: 2, waitingMax: 2, waitMs: 100 });
+  const done = new Map<string, PromiseWithResolvers<string>>();
+  const begun: string[] = [];
+  const results: string[] = [];
+  function begin(name: string): void {
+    const end = Promise.withResolvers<string>();
+    done.set(name, end);
+    const work = () => (begun.push(name), end.promise);
+    turns.run(work, "refused").then((how) => results.push(`${name} ${how}`), () => results.push(`${name} failed`));
+  }
+  return { clock, done, begun, results, begin };
+}
+
+Deno.test("turns: so many at once, the others in order as turns come free, also after a failure", async () => {
+  const { clock, done, begun, results, begin } = setUp();
+  for (const name of ["a", "b", "c", "d", "e"]) begin(name);
+  await settled();
+  assert.deepEqual([begun, results], [["a", "b"], ["e refused"]]);
+  done.get("b")!.reject(new Error("failed"));
+  await settled();
+  assert.deepEqual([begun, results], [["a", "b", "c"], ["e refused", "b failed"]]);
+  begin("f");
+  for (const name of ["a", "c", "d", "f"]) done.get(name)!.resolve("done");
+  await settled();
+  assert.deepEqual(begun, ["a", "b", "c", "d", "f"]);
+  assert.deepEqual(results.slice(2).sort(), ["a done", "c done", "d done", "f done"]);
+  // No turn got lost: two begin at once again, and no timer is left.
+  for (const name of ["g", "h", "i"]) begin(name);
+  await settled();
+  assert.deepEqual(begun.slice(5), ["g", "h"]);
+  for (const name of ["g", "h", "i"]) done.get(name)!.resolve("done");
+  await settled();
+  await clock.advance(1_000);
+  assert.deepEqual(results.filter((result) => result.endsWith("refused")), ["e refused"]);
+});
+
+Deno.test("turns: whose turn does not come in time is refused, and leaves its place to others", async () => {
+  const { clock, done, begun, results, begin } = setUp();
+  for (const name of ["a", "b", "c", "d"]) begin(name);
+  await settled();
+  await clock.advance(100);
+  assert.deepEqual(results, ["c refused", "d refused"]);
+  begin("e");
+  done.get("a")!.resolve("done");
+  await settled();
+  assert.deepEqual(begun, ["a", "b", "e"]);
+});
