@@ -69,7 +69,7 @@ export function createFront(parts: FrontParts): Front {
   const operations = new Operations(random, parts.store.partitions);
   const lister = parts.store.list === undefined
     ? new OwnerLister({ clock, routes: () => dispatcher.routes, client })
-    : new StoreLister({ list: parts.store.list.bind(parts.store), dispatcher, operations });
+    : new StoreLister({ list: parts.store.list.bind(parts.store), dispatcher, operations, clock });
   const cache = new ReadCache(parts.cacheBytes, coherence);
   const watches = new WatchHub({ clock, log: log.child("watch"), control, client, id: dispatcher.id });
   return {

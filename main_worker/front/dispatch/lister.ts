@@ -70,7 +70,7 @@ export class OwnerLister implements Lister {
       if (!moving) {
         const ask = () => this.#ask(routes, bySession, listing, until - clock.monotonic());
         const answers = await this.#turns.run(ask, "refused");
-        if (answers === "refused" || answers?.some(({ overloaded }) => overloaded)) return OVERLOADED;
+        if (answers === "refused" || answers?.some(({ overloaded }) => overloaded)) return OVERLOADED_LISTING;
         if (answers?.some(({ unreadable }) => unreadable)) return UNREADABLE;
         if (answers !== undefined) return merge(answers, listing.limit);
       }
@@ -101,9 +101,14 @@ export class OwnerLister implements Lister {
   }
 }
 
-const OVERLOADED: Failure = failure("overloaded", "too many listings are under way; ask again in a moment", {
-  retryAfterS: RETRY_AFTER_S,
-});
+/** The answer where no turn came. */
+export const OVERLOADED_LISTING: Failure = failure(
+  "overloaded",
+  "too many listings are under way; ask again in a moment",
+  {
+    retryAfterS: RETRY_AFTER_S,
+  },
+);
 
 const UNREADABLE: Failure = failure(
   "storage_unavailable",

@@ -64,7 +64,7 @@ function storeListing(sizes: Readonly<Record<string, number>>, answer: ReadAnswe
   const all = Object.entries(sizes).map(([key, size]) => ({ name: nameOf(key), size, envelope: new Uint8Array() }));
   const list = ({ after = "", limit }: ListQuery) =>
     Promise.resolve(all.filter(({ name }) => name > after).slice(0, limit));
-  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations });
+  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations, clock: d.clock });
   return {
     [Symbol.dispose]: d[Symbol.dispose],
     /** The names of a page, with what is wrong with them, and whether there are more; or the code of the failure. */
@@ -117,11 +117,32 @@ Deno.test("lister: what cannot be opened is listed as that; what cannot be read 
 Deno.test("lister: a bucket that does not answer fails the page; a bug is no page", async () => {
   using d = dispatching(routes(1, "a"), "bucket");
   const listing = (error: Error) =>
-    new StoreLister({ list: () => Promise.reject(error), dispatcher: d.dispatcher, operations: d.operations })
+    new StoreLister({
+      list: () => Promise.reject(error),
+      dispatcher: d.dispatcher,
+      operations: d.operations,
+      clock: d.clock,
+    })
       .page(LISTING);
   const page = await listing(new StorageError("unavailable", "the service is away"));
   assert(page.kind === "failed" && page.code === "storage_unavailable");
   await assert.rejects(() => listing(new RangeError("a bug")), RangeError);
+});
+
+Deno.test("lister: pages of a bucket with documents have turns, pages of names need none", async () => {
+  using d = dispatching(routes(1, "a"), "bucket");
+  let asked = 0;
+  const list = () => (asked++, new Promise<never>(() => {}));
+  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations, clock: d.clock });
+  const refused: string[] = [];
+  const tell = (page: ListedPage) => refused.push(page.kind === "failed" ? page.code : page.kind);
+  for (let n = 0; n < LISTING_TURNS.atOnce + 1; n++) void lister.page({ ...LISTING, want: "documents" }).then(tell);
+  await settled();
+  assert.equal(asked, LISTING_TURNS.atOnce);
+  void lister.page(LISTING);
+  assert.equal(asked, LISTING_TURNS.atOnce + 1);
+  await d.clock.advance(LISTING_TURNS.waitMs);
+  assert.deepEqual(refused, ["overloaded"]);
 });
 
 Deno.test("lister: the schemas of a bucket are found without listing their entities", async () => {
@@ -135,7 +156,7 @@ Deno.test("lister: the schemas of a bucket are found without listing their entit
     listed += page.length;
     return Promise.resolve(page.map((name) => ({ name, size: 1, envelope: new Uint8Array() })));
   };
-  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations });
+  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations, clock: d.clock });
   const page = await lister.page({ ...LISTING, want: "counts" });
   assert(page.kind === "page");
   assert.deepEqual(

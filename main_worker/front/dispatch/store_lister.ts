@@ -1,16 +1,19 @@
 /** Lists entities of a store that can be listed itself (a bucket): names from the store, documents from their owners. */
 import { documentSize, etagOf, readEnvelopeHeader } from "../../../shared/crypto/envelope.ts";
-import { LIST_PAGE_BYTES_MAX, RETRY_AFTER_S } from "../../../shared/limits.ts";
+import { LIST_PAGE_BYTES_MAX, LISTING_TURNS, RETRY_AFTER_S } from "../../../shared/limits.ts";
 import { type EntityName, type Partition } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
+import type { Clock } from "../../../shared/seams/clock.ts";
 import { withinBytes } from "../../../shared/storage/page.ts";
 import { type Listed, type ListQuery, StorageError } from "../../../shared/storage/store.ts";
+import { Turns } from "../../../shared/turns.ts";
 import type { ListItem } from "../../../shared/wire/messages.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import type { ListedPage, Lister, Listing } from "./lister.ts";
+import { type ListedPage, type Lister, type Listing, OVERLOADED_LISTING } from "./lister.ts";
 import type { Operations } from "./operations.ts";
 
 export interface StoreListerParts {
+  readonly clock: Clock;
   list(query: ListQuery): Promise<Listed[]>;
   readonly dispatcher: Dispatcher;
   readonly operations: Operations;
@@ -21,25 +24,33 @@ const SCAN = 1_000;
 
 export class StoreLister implements Lister {
   readonly #parts: StoreListerParts;
+  /** For pages that are more than names. */
+  readonly #turns: Turns;
 
   constructor(parts: StoreListerParts) {
     this.#parts = parts;
+    this.#turns = new Turns(parts.clock, LISTING_TURNS);
   }
 
   async page(listing: Listing): Promise<ListedPage> {
     try {
       if (listing.want === "counts") return await this.#schemas();
-      for (let { after } = listing;;) {
-        const { listed, more } = await this.#list({ ...listing, after });
-        const items = await this.#items(listed, listing.want);
-        if ("kind" in items) return items;
-        // Everything on this page was deleted since it was listed: an empty one would mean the end.
-        if (items.length > 0 || !more) return { kind: "page", items, more, counts: undefined };
-        after = listed.at(-1)!.name;
-      }
+      if (listing.want === "meta") return await this.#page(listing);
+      return await this.#turns.run(() => this.#page(listing), OVERLOADED_LISTING);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       return failure("storage_unavailable", "the storage does not answer now", { retryAfterS: RETRY_AFTER_S });
+    }
+  }
+
+  async #page(listing: Listing): Promise<ListedPage> {
+    for (let { after } = listing;;) {
+      const { listed, more } = await this.#list({ ...listing, after });
+      const items = await this.#items(listed, listing.want);
+      if ("kind" in items) return items;
+      // Everything on this page was deleted since it was listed: an empty one would mean the end.
+      if (items.length > 0 || !more) return { kind: "page", items, more, counts: undefined };
+      after = listed.at(-1)!.name;
     }
   }
 
