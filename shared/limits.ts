@@ -24,7 +24,7 @@ export const VIOLATIONS_MAX = 1_000;
 export const REQUEST_DEADLINE_MS = 10_000;
 export const REQUEST_BODY_TIMEOUT_MS = 30_000;
 /** Memory of request bodies that are not whole yet, in each front thread; small ones take about what a request takes anyway. */
-export const BODIES_ARRIVING_BYTES_MAX = 256 * MIB;
+export const BODIES_ARRIVING_BYTES_MAX = 128 * MIB;
 export const BODY_UNCOUNTED_BYTES_MAX = 64 * KIB;
 
 // Envelopes (shared/crypto).
@@ -225,7 +225,7 @@ export const JSON_ANSWER_BYTES_MAX = 128 * KIB;
  * Longer answers that are under way together, in each front thread and over gRPC. Over REST, one whose client takes nothing for
  * so long is cut off.
  */
-export const LARGE_ANSWERS_BYTES_MAX = 512 * MIB;
+export const LARGE_ANSWERS_BYTES_MAX = 256 * MIB;
 export const LARGE_ANSWER_STALLED_MS = 60_000;
 /** All templates together: they are held in memory, in each front thread. */
 export const TEMPLATES_BYTES_MAX = 64 * MIB;
