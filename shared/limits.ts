@@ -91,6 +91,8 @@ export const QUEUE_BYTES_MAX = 64 * MIB;
  * both places has some time of the request's left to be done.
  */
 export const LISTING_TURNS = { atOnce: 4, waitingMax: 256, waitMs: 4_000 };
+/** Bytes of the documents that a worker patches at a time, each of which is in memory several times. */
+export const PATCH_TURNS = { atOnce: 16 * MIB, waitingMax: 64 * MIB, waitMs: 4_000 };
 /** Writes with an unknown outcome that the main worker remembers; beyond it, writes are refused. */
 export const UNRESOLVED_WRITES_MAX = 100_000;
 export const COHERENCE_SLOTS = 65_536;

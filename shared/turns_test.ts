@@ -52,3 +52,55 @@ Deno.test("turns: whose turn does not come in time is refused, and leaves its pl
   await settled();
   assert.deepEqual(begun, ["a", "b", "e"]);
 });
+
+Deno.test("turns: by weight, what is heavier than all may be alone, and the light does not pass the heavy", async () => {
+  const clock = new ManualClock();
+  const turns = new Turns(clock, { atOnce: 10, waitingMax: 20, waitMs: 100 });
+  const begun: string[] = [];
+  const ends: (() => void)[] = [];
+  const refused: string[] = [];
+  const begin = (name: string, weight: number) => {
+    const work = () => (begun.push(name), new Promise<void>((resolve) => ends.push(resolve)));
+    void turns.run(work, name, weight).then((how) => how === undefined || refused.push(how));
+  };
+  begin("six", 6);
+  begin("eight", 8);
+  begin("one", 1);
+  begin("twelve", 12);
+  begin("two", 2);
+  await settled();
+  // Nine wait already.
+  assert.deepEqual([begun, refused], [["six"], ["twelve"]]);
+  ends[0]!();
+  await settled();
+  assert.deepEqual(begun, ["six", "eight", "one"]);
+  ends[1]!();
+  await settled();
+  assert.deepEqual(begun, ["six", "eight", "one", "two"]);
+  begin("thirty", 30);
+  await settled();
+  ends[2]!();
+  ends[3]!();
+  await settled();
+  assert.deepEqual(begun.at(-1), "thirty");
+  begin("five", 5);
+  await settled();
+  assert.equal(begun.at(-1), "thirty");
+  ends[4]!();
+  await settled();
+  assert.equal(begun.at(-1), "five");
+});
+
+Deno.test("turns: when one that is heavy gives up waiting, the light ones behind it begin", async () => {
+  const clock = new ManualClock();
+  const turns = new Turns(clock, { atOnce: 10, waitingMax: 20, waitMs: 100 });
+  const begun: string[] = [];
+  const begin = (name: string, weight: number) =>
+    turns.run(() => (begun.push(name), new Promise<never>(() => {})), undefined, weight);
+  void begin("six", 6);
+  void begin("eight", 8);
+  await clock.advance(50);
+  void begin("one", 1);
+  await clock.advance(50);
+  assert.deepEqual(begun, ["six", "one"]);
+});

@@ -6,13 +6,20 @@ import { ifMatchHolds, ifNoneMatchHolds } from "../../shared/conditions.ts";
 import { documentSize, etagOf, metaOf, readEnvelopeHeader } from "../../shared/crypto/envelope.ts";
 import type { EnvelopeHeader, Sealer } from "../../shared/crypto/sealer.ts";
 import { applyMergePatch } from "../../shared/json/merge_patch.ts";
-import { BATCH_BYTES_MAX, BATCH_VIOLATIONS_CHARS_MAX, VIOLATIONS_MAX } from "../../shared/limits.ts";
+import {
+  BATCH_BYTES_MAX,
+  BATCH_VIOLATIONS_CHARS_MAX,
+  PATCH_TURNS,
+  RETRY_AFTER_S,
+  VIOLATIONS_MAX,
+} from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import { type EntityName, type Partition, splitEntityName } from "../../shared/names.ts";
 import { type EntityMeta, type Failure, failure, type Outcome, ViolationRoom } from "../../shared/outcome.ts";
 import type { CompiledSchemas } from "../../shared/schema/compiled_schemas.ts";
 import { type Clock, sleep } from "../../shared/seams/clock.ts";
 import { type Entities, StorageError, type Stored } from "../../shared/storage/store.ts";
+import { Turns } from "../../shared/turns.ts";
 import type {
   BatchRequest,
   BatchResponse,
@@ -82,6 +89,8 @@ export class Executor {
   readonly #parts: ExecutorParts;
   readonly #order = new EntityOrder();
   readonly #absence = new AbsenceRate();
+  /** Weighed by the bytes of their documents. */
+  readonly #patches: Turns;
   #sealer: Sealer;
   #documentBytesMax: number;
   #active = 0;
@@ -91,6 +100,7 @@ export class Executor {
 
   constructor(parts: ExecutorParts, sealer: Sealer, documentBytesMax: number) {
     this.#parts = parts;
+    this.#patches = new Turns(parts.clock, PATCH_TURNS);
     this.#sealer = sealer;
     this.#documentBytesMax = documentBytesMax;
   }
@@ -167,7 +177,7 @@ export class Executor {
       case "put":
         return this.#order.run(op.name, () => this.#decide(op, (again) => this.#put(op, again)));
       case "patch":
-        return this.#order.run(op.name, () => this.#decide(op, () => this.#patch(op)));
+        return this.#order.run(op.name, () => this.#patchInTurn(op));
       case "delete":
         return this.#order.run(op.name, () => this.#decide(op, () => this.#delete(op)));
       case "rewrap":
@@ -227,6 +237,13 @@ export class Executor {
     // What is answered does not depend on the guess: what is there may be a reason to refuse that comes first.
     if (refused) return blind ? "conflict" : refused;
     return await this.#write(op, before, op.payload, blind);
+  }
+
+  /** A patch of a few bytes makes a whole document anew. */
+  #patchInTurn(op: Operation): Promise<OperationResult> {
+    const size = this.#parts.cache.version(op.name)?.meta.size ?? this.#documentBytesMax;
+    const work = () => this.#decide(op, () => this.#patch(op));
+    return this.#patches.run(work, OVERLOADED, size + op.payload.byteLength);
   }
 
   async #patch(op: Operation): Promise<OperationResult | "conflict"> {
@@ -480,6 +497,10 @@ export class Executor {
     return failure("internal", "the operation failed for a reason that nobody expected; the log of the worker has it");
   }
 }
+
+const OVERLOADED = failure("overloaded", "too many large documents are being patched; nothing was changed", {
+  retryAfterS: RETRY_AFTER_S,
+});
 
 const NO_META: EntityMeta = { version: 0, etag: "", writtenAtMs: 0, size: 0 };
 

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { BATCH_BYTES_MAX, BATCH_VIOLATIONS_CHARS_MAX, VIOLATIONS_CHARS_MAX } from "../../shared/limits.ts";
+import { BATCH_BYTES_MAX, BATCH_VIOLATIONS_CHARS_MAX, PATCH_TURNS, VIOLATIONS_CHARS_MAX } from "../../shared/limits.ts";
 import { templateHash } from "../../shared/schema/compiled_schemas.ts";
 import type { Validator } from "../../shared/schema/validator.ts";
 import { settled } from "../../shared/seams/manual_clock.ts";
@@ -143,6 +143,32 @@ Deno.test("executor: a patch whose result is too large is refused", async () => 
   const e = await executing({ documentBytesMax: 20 });
   await e.put("k", "{}");
   assert.equal(summary(await e.run(e.op("patch", "k", { payload: bytes('{"a":"0123456789abcdef"}') }))), "too_large");
+});
+
+Deno.test("executor: only so many bytes of documents are patched at a time, the others wait or are refused", async () => {
+  const writer = await executing();
+  const keys = Array.from({ length: 12 }, (_, n) => `k${n}`);
+  await Promise.all(keys.map((key) => writer.put(key, "{}")));
+  // Of none of them the size is known here, so each may be as large as a document can be.
+  const e = await executingOn(writer.entities, { documentBytesMax: PATCH_TURNS.atOnce / 2 - 10 });
+  // Its operations are none of those that are in the envelopes.
+  e.state.opIds = keys.length;
+  const hold = Promise.withResolvers<void>();
+  const committing: string[] = [];
+  writer.entities.beforeCommit = ({ name }) => (committing.push(name), hold.promise);
+  const answers = keys.map((key) => e.run(e.op("patch", key, { payload: bytes('{"a":1}') })).then(summary));
+  while (committing.length < 2) await settled();
+  assert.equal(await answers.at(-1), "overloaded");
+  assert.equal(committing.length, 2);
+  hold.resolve();
+  const outcomes = await Promise.all(answers);
+  assert.deepEqual([outcomes.filter((o) => o === "stored v2").length, new Set(outcomes)], [
+    10,
+    new Set(["stored v2", "overloaded"]),
+  ]);
+  // What is known to be small waits for nobody.
+  const patched = keys.map((key) => e.run(e.op("patch", key, { payload: bytes('{"a":2}') })).then(summary));
+  assert.deepEqual(new Set(await Promise.all(patched)), new Set(["stored v3", "stored v2"]));
 });
 
 Deno.test("executor: only the owner executes, and only for routes that know it", async () => {

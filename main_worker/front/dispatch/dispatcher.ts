@@ -599,7 +599,8 @@ function outcomeUnknown({ write, op }: Pending, result: Outcome): Failure | unde
   if (!write || result.kind !== "failed") return undefined;
   if (result.code === "deadline") return result;
   // That this attempt changed nothing says nothing about an earlier one, whose answer was lost.
-  return result.code === "storage_unavailable" && op.attempt > 1 ? OUTCOME_UNKNOWN : undefined;
+  const unchanged = result.code === "storage_unavailable" || result.code === "overloaded";
+  return unchanged && op.attempt > 1 ? OUTCOME_UNKNOWN : undefined;
 }
 
 /** Whether so much may wait in so many queues. */
