@@ -23,7 +23,7 @@ export const LIST_PAGE_BYTES_MAX = 8 * MIB;
 export const VIOLATIONS_MAX = 1_000;
 export const REQUEST_DEADLINE_MS = 10_000;
 export const REQUEST_BODY_TIMEOUT_MS = 30_000;
-/** Memory of request bodies that are not whole yet, in each front thread; small ones take about what a request takes anyway. */
+/** Memory of request bodies that are not whole yet, in all front threads; small ones take about what a request takes anyway. */
 export const BODIES_ARRIVING_BYTES_MAX = 128 * MIB;
 export const BODY_UNCOUNTED_BYTES_MAX = 64 * KIB;
 
@@ -224,7 +224,7 @@ export const STATISTICS_BUCKETS = 120;
 /** Answers up to this many bytes go out whole, and nobody counts who takes them; longer ones are streamed. */
 export const JSON_ANSWER_BYTES_MAX = 128 * KIB;
 /**
- * Longer answers that are under way together, in each front thread and over gRPC. Over REST, one whose client takes nothing for
+ * Longer answers that are under way together, in all front threads and over gRPC. Over REST, one whose client takes nothing for
  * so long is cut off.
  */
 export const LARGE_ANSWERS_BYTES_MAX = 256 * MIB;

@@ -1,11 +1,12 @@
 /** The REST door: finds the route of a request, checks who calls, runs the handler and answers, whatever happens. */
 import { RegExpRouter } from "hono/router/reg-exp-router";
-import { REQUEST_ID_BYTES_MAX } from "../../../shared/limits.ts";
+import { BODIES_ARRIVING_BYTES_MAX, REQUEST_ID_BYTES_MAX } from "../../../shared/limits.ts";
 import { BoundedAudit } from "../../../shared/logging/bounded_audit.ts";
 import type { SchemaId } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
 import { type Random, randomHex } from "../../../shared/seams/random.ts";
 import { authorize, type Principal } from "../auth.ts";
+import { boundArrivingBodies } from "./arriving_bodies.ts";
 import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
@@ -94,6 +95,7 @@ function createApp(
   page: (request: Request, passing: Passing) => Response | undefined,
 ): RestApp {
   const { authenticator, statistics, metrics, clock, log } = deps;
+  boundArrivingBodies(clock, BODIES_ARRIVING_BYTES_MAX / deps.threads);
   const ids = new RequestIds(deps.random);
   const refusals = new BoundedAudit(log, clock);
 

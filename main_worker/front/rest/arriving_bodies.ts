@@ -37,6 +37,11 @@ export class ArrivingBodies {
 
 const ofClock = new WeakMap<Clock, ArrivingBodies>();
 
+/** Bounds the bodies that are read by a clock, before the first one is. */
+export function boundArrivingBodies(clock: Clock, bytesMax: number): void {
+  ofClock.set(clock, new ArrivingBodies(bytesMax));
+}
+
 /** The bodies that are read by a clock, which all who read share. */
 export function arrivingBodiesOf(clock: Clock): ArrivingBodies {
   let bodies = ofClock.get(clock);

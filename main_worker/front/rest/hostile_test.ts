@@ -2,13 +2,14 @@ import assert from "assert";
 import fc from "fast-check";
 import { ETAG_BYTES_MAX, JSON_DEPTH_MAX } from "../../../shared/limits.ts";
 import { entityName, parseEntityKey, parseSchemaId, type SchemaId } from "../../../shared/names.ts";
+import { arrivingBodiesOf } from "./arriving_bodies.ts";
 import { readBody, streamBody } from "./bodies.ts";
 import { decodeCursor, encodeCursor } from "./cursors.ts";
 import { Refusal } from "./errors.ts";
 import { parseTags, putConditions, readConditions } from "./etags.ts";
 import { queryKey, queryValue, splitTarget } from "./query.ts";
 import { ManualClock } from "../../../shared/seams/manual_clock.ts";
-import { createHarness } from "./testing.ts";
+import { ADMIN_KEY, createHarness } from "./testing.ts";
 
 function isName(text: string): boolean {
   try {
@@ -290,4 +291,36 @@ Deno.test("a streamed body is read no faster than it is consumed", async () => {
   assert.equal(asked.cancelled, true);
   assert.throws(() => streamBody(post(pieces().stream, { "content-encoding": "br" }), clock), Refusal);
   assert.equal(clock.timers, 0);
+});
+
+Deno.test("the front threads of a process share its room for answers and bodies", async () => {
+  const { app, entities, clock } = await createHarness({ threads: 1_000 });
+  const encode = (text: string) => new TextEncoder().encode(text);
+  for (const key of ["a", "b"]) {
+    await entities.put(parseSchemaId("s"), parseEntityKey(key), encode(JSON.stringify(key.repeat(400_000))), {});
+  }
+  const send = (method: string, key: string, body: BodyInit | null = null) => {
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    const request = new Request(`http://localhost/entity/s?key=${key}`, { method, headers, body });
+    return app.fetch(request, { remoteAddr: { hostname: "192.0.2.1" } });
+  };
+  const first = await send("GET", "a");
+  assert.deepEqual([first.status, (await send("GET", "b")).status], [200, 503]);
+  assert.equal((await first.text()).length, 400_002);
+  assert.equal((await (await send("GET", "b")).text()).length, 400_002);
+
+  const begin = () => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const answer = send("PUT", "c", readable);
+    return { writer: writable.getWriter(), answer };
+  };
+  const left = begin();
+  await left.writer.write(new Uint8Array(200_000).fill(0x20));
+  assert.equal(arrivingBodiesOf(clock).bytes, 200_000);
+  const other = begin();
+  await other.writer.write(new Uint8Array(200_000).fill(0x20));
+  assert.equal((await left.answer).status, 503);
+  await other.writer.write(encode("{}"));
+  await other.writer.close();
+  assert.equal((await other.answer).status, 200);
 });

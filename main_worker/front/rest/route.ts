@@ -42,6 +42,8 @@ export interface RestDeps {
   readonly countAction: (action: string, result: string) => void;
   /** Largest body of an entity request in bytes (`-rest-max-body-size`). */
   readonly bodyBytesMax: number;
+  /** Front threads of the process, which share what bodies and large answers may take of its memory. */
+  readonly threads: number;
   readonly version: string;
   readonly ui: UiAssets;
   /** Whether the server can do its work now. */
@@ -54,7 +56,7 @@ export interface RestDeps {
 export type EntityDeps =
   & Pick<
     RestDeps,
-    "entities" | "authenticator" | "clock" | "random" | "log" | "metrics" | "bodyBytesMax" | "stopping"
+    "entities" | "authenticator" | "clock" | "random" | "log" | "metrics" | "bodyBytesMax" | "threads" | "stopping"
   >
   & { readonly control: Pick<Control, "subscribe">; readonly statistics: StatisticsSink };
 

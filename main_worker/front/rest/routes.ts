@@ -1,4 +1,5 @@
 /** The route table: every route of the REST door, each in the file of its resource. */
+import { LARGE_ANSWERS_BYTES_MAX } from "../../../shared/limits.ts";
 import { adminRoutes } from "./admin.ts";
 import { docsRoutes } from "./docs.ts";
 import { entityRoutes } from "./entities.ts";
@@ -15,7 +16,7 @@ import { watchRoutes } from "./watch.ts";
 
 /** The routes of entities: what a front thread answers by itself. `listings`: those that list, too. */
 export function createEntityRoutes(deps: EntityDeps, listings: boolean): readonly Route[] {
-  const answers = new LargeAnswers(deps.clock);
+  const answers = new LargeAnswers(deps.clock, LARGE_ANSWERS_BYTES_MAX / deps.threads);
   return [
     ...entityRoutes(deps, answers),
     ...multiGetRoutes(deps, answers),

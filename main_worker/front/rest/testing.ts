@@ -507,9 +507,9 @@ export const ADMIN_KEY = "the-admin-key";
 
 /** A door on fakes. `adminKey: null`: dev mode. */
 export async function createHarness(
-  options: { readonly adminKey?: string | null; readonly bodyBytesMax?: number } = {},
+  options: { readonly adminKey?: string | null; readonly bodyBytesMax?: number; readonly threads?: number } = {},
 ): Promise<Harness> {
-  const { adminKey = ADMIN_KEY, bodyBytesMax = 1 << 20 } = options;
+  const { adminKey = ADMIN_KEY, bodyBytesMax = 1 << 20, threads = 1 } = options;
   const clock = new ManualClock(Date.UTC(2026, 0, 31, 12));
   const random = countingRandom();
   const entities = new FakeEntities(clock);
@@ -532,6 +532,7 @@ export async function createHarness(
     metrics: { request() {}, credentialRefused() {}, sessionIssued() {}, watchers() {} },
     countAction: (action, result) => void actions.push(`${action} ${result}`),
     bodyBytesMax,
+    threads,
     version: "0.0.0-test",
     ui: {
       get: (path) =>

@@ -86,6 +86,7 @@ class FrontThread {
       log: this.#log.child("rest"),
       metrics: this.#metrics.rest,
       bodyBytesMax: options.bodyBytesMax,
+      threads: options.threads,
       stopping: this.#stopping.signal,
     }, {
       listings: options.listing === "owners",

@@ -29,6 +29,7 @@ export interface ThreadOptions {
   readonly grpcServerName: string | undefined;
   readonly grpcMaxRecvBytes: number;
   readonly bodyBytesMax: number;
+  readonly threads: number;
   readonly storeKind: Store["kind"];
   readonly partitions: number;
   /** Share of the read cache. */
