@@ -633,6 +633,23 @@ Deno.test({
         }
       });
 
+      await t.step("many schemas can be filtered, wherever they are listed", async () => {
+        await signedIn(browser, url, async (tab) => {
+          const { page } = tab;
+          for (let n = 10; n < 22; n++) await rest.put(`shelf-${n}`, "first", "1");
+          for (const place of ["/documents", "/schemas"]) {
+            await tab.go(place);
+            const pane = page.getByRole("region", { name: "Schemas" });
+            await pane.getByRole("link", { name: "shelf-15" }).waitFor();
+            await pane.getByLabel("Filter schemas").fill("ELF-2");
+            await pane.getByRole("link", { name: "shelf-15" }).waitFor({ state: "detached" });
+            assert.equal(await pane.getByRole("link", { name: /^shelf-2[01]/ }).count(), 2);
+            await pane.getByLabel("Filter schemas").fill("nothing like it");
+            await pane.getByText("No schema matches.").waitFor();
+          }
+        });
+      });
+
       await t.step("the theme can be chosen and is kept", async () => {
         await signedIn(browser, url, async (tab) => {
           const { page } = tab;

@@ -8,6 +8,7 @@ import { href } from "../app/router.ts";
 import type { SchemaSummary } from "../app/schemas.ts";
 import { Icon } from "../components/icons.tsx";
 import { Name } from "../components/name.tsx";
+import { SchemaList } from "../components/schema_list.tsx";
 import { Empty, Problem, Skeleton } from "../components/states.tsx";
 import { counted } from "../format/numbers.ts";
 import { SchemaEditor } from "./schema_editor.tsx";
@@ -47,9 +48,10 @@ export function SchemasPage() {
             </a>
           )}
         </header>
-        <ul class="schema-list">
-          {schemas.map((schema) => <SchemaRow key={schema.id} schema={schema} selected={schema.id === id} />)}
-        </ul>
+        <SchemaList
+          schemas={schemas}
+          link={(schema) => <SchemaLink schema={schema} selected={schema.id === id} />}
+        />
         {schemas.length === 0 && <p class="quiet">No schema yet.</p>}
       </section>
       {creating
@@ -85,20 +87,18 @@ const STARTER = `{
   "required": ["title"]
 }`;
 
-function SchemaRow({ schema, selected }: { schema: SchemaSummary; selected: boolean }) {
+function SchemaLink({ schema, selected }: { schema: SchemaSummary; selected: boolean }) {
   const { id, entities, hasTemplate } = schema;
   return (
-    <li>
-      <a class="schema-link tall" href={href("schemas", { id })} aria-current={selected ? "true" : undefined}>
-        <span class="schema-name">
-          <Name value={id} />
-        </span>
-        <span class="schema-facts">
-          {hasTemplate ? "JSON Schema" : "any JSON"}
-          {entities !== null && ` · ${counted(entities, "document")}`}
-        </span>
-      </a>
-    </li>
+    <a class="schema-link tall" href={href("schemas", { id })} aria-current={selected ? "true" : undefined}>
+      <span class="schema-name">
+        <Name value={id} />
+      </span>
+      <span class="schema-facts">
+        {hasTemplate ? "JSON Schema" : "any JSON"}
+        {entities !== null && ` · ${counted(entities, "document")}`}
+      </span>
+    </a>
   );
 }
 
