@@ -5,6 +5,7 @@ import { type Failure, failure } from "../../shared/outcome.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import { type Random, randomHex } from "../../shared/seams/random.ts";
 import { type Shelf, StorageError } from "../../shared/storage/store.ts";
+import { changeFailure } from "./change_failure.ts";
 import type { ApiKey, Changed, Credentials, NewApiKey, Permission } from "./control.ts";
 
 /** Name of the object on the store's `_auth` shelf. */
@@ -124,8 +125,7 @@ export class CredentialStore {
     try {
       await this.#options.shelf.put(API_KEYS_OBJECT, serializeApiKeys(apiKeys));
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      return failure("storage_unavailable", "The API keys could not be stored; nothing was changed");
+      return changeFailure(error, "the API keys");
     }
     this.#current = { ...this.#current, revision: this.#current.revision + 1, apiKeys };
     await this.#options.publish(this.#current);

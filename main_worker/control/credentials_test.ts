@@ -57,11 +57,13 @@ Deno.test("a change that could not be stored is no change", async () => {
   const { store, published } = await setup(shelf);
   const { key } = await created(store);
   const before = store.current;
-  shelf.put = () => Promise.reject(new StorageError("unavailable", "the disk is full at /srv"));
-  for (const changed of [await store.create(WANTED), await store.revoke(key.id)]) {
-    assert.equal(changed.kind, "failed");
-    assert.equal((changed as { code: string }).code, "storage_unavailable");
-    assert.ok(!JSON.stringify(changed).includes("/srv"));
+  for (const [reason, code] of [["unavailable", "storage_unavailable"], ["unknown", "deadline"]] as const) {
+    shelf.put = () => Promise.reject(new StorageError(reason, "the disk is full at /srv"));
+    for (const changed of [await store.create(WANTED), await store.revoke(key.id)]) {
+      assert.equal(changed.kind, "failed");
+      assert.equal((changed as { code: string }).code, code);
+      assert.ok(!JSON.stringify(changed).includes("/srv"));
+    }
   }
   assert.equal(store.current, before);
   assert.equal(published.length, 1);

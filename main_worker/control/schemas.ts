@@ -7,7 +7,8 @@ import { NameError, parseSchemaId, type SchemaId } from "../../shared/names.ts";
 import { type Failure, failure } from "../../shared/outcome.ts";
 import { compileSchema } from "../../shared/schema/validator.ts";
 import type { Clock, Timer } from "../../shared/seams/clock.ts";
-import { type Shelf, StorageError } from "../../shared/storage/store.ts";
+import type { Shelf } from "../../shared/storage/store.ts";
+import { changeFailure } from "./change_failure.ts";
 import type { Changed, Schemas, Template } from "./control.ts";
 
 /** What {@linkcode SchemaStore.open} needs. */
@@ -64,7 +65,7 @@ export class SchemaStore {
       try {
         await this.#options.shelf.put(id, text);
       } catch (error) {
-        return storageFailure(error, "stored");
+        return changeFailure(error, "the schema");
       }
       const created = !this.#kept.has(id);
       const kept = new Map(this.#kept).set(id, { template: { hash: templateHash(text), text }, revision: undefined });
@@ -80,7 +81,7 @@ export class SchemaStore {
       try {
         existed = await this.#options.shelf.delete(id);
       } catch (error) {
-        return storageFailure(error, "removed");
+        return changeFailure(error, "the schema");
       }
       if (this.#kept.has(id)) {
         const kept = new Map(this.#kept);
@@ -227,9 +228,4 @@ function schemaIdOf(name: string): SchemaId | undefined {
     if (error instanceof NameError) return undefined;
     throw error;
   }
-}
-
-function storageFailure(error: unknown, what: string): Failure {
-  if (!(error instanceof StorageError)) throw error;
-  return failure("storage_unavailable", `The schema could not be ${what}; try again`);
 }

@@ -64,10 +64,13 @@ Deno.test("what is no schema is refused with the place, and changes nothing", as
 Deno.test("a store that fails changes nothing", async () => {
   const { store, shelf, published, summary } = await setup();
   await store.put(id("a"), bytes("true"));
-  shelf.put = () => Promise.reject(new StorageError("unavailable", "full"));
-  shelf.delete = () => Promise.reject(new StorageError("unavailable", "full"));
-  for (const changed of [await store.put(id("b"), bytes("true")), await store.delete(id("a"))]) {
-    assert.equal(changed.kind === "failed" && changed.code, "storage_unavailable");
+  for (const [reason, code] of [["unavailable", "storage_unavailable"], ["unknown", "deadline"]] as const) {
+    const failing = (): Promise<never> => Promise.reject(new StorageError(reason, "full"));
+    shelf.put = failing;
+    shelf.delete = failing;
+    for (const changed of [await store.put(id("b"), bytes("true")), await store.delete(id("a"))]) {
+      assert.equal(changed.kind === "failed" && changed.code, code);
+    }
   }
   assert.deepEqual([summary(), published.length], [{ a: "true" }, 1]);
   store.close();
