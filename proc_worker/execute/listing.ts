@@ -83,7 +83,7 @@ async function find(
   const share = Math.min(limit, Math.ceil(limit / Math.max(1, partitions.length) * 1.5) + 4);
   const sources = partitions.map((partition) =>
     new Source(
-      (from) => entities.list(partition, { prefix, ...(from === "" ? {} : { after: from }), limit: share, ...HEADS }),
+      (from) => entities.list(partition, { prefix, ...(from === "" ? {} : { after: from }), limit: share }),
       partition,
       after,
       share,
@@ -120,9 +120,6 @@ async function find(
     found.push(next.take());
   }
 }
-
-/** Of what is listed, the beginnings; a page of them has no bound but its number. */
-const HEADS = { envelopes: false, bytesMax: Infinity } as const;
 
 /** What is asked for of each as it is now: of what has grown, so much as the page has room for, which is `full` then. */
 async function itemsOf(

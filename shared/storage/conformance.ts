@@ -240,21 +240,6 @@ export function testConformance(
     if (counts !== undefined) assert.deepEqual([...counts], [["many_", expected.length]]);
   });
 
-  test("a page with envelopes ends at its bytes, and holds one entity at least", async (open) => {
-    const bench = await takeAll(await open());
-    for (let index = 0; index < 20; index++) await bench.put(nameOf("page", `${index}`), new Uint8Array(1_000));
-    const listPage = async (bytesMax: number) => {
-      const query = { ...NO_LIMIT, prefix: "page_", bytesMax };
-      if (bench.store.listing === "store") return [await bench.store.list!(query)];
-      return await Promise.all(allPartitions(bench.store).map((partition) => bench.entities.list(partition, query)));
-    };
-    for (const page of await listPage(2_500)) assert.ok(page.length <= 2);
-    const whole = await listPage(1 << 30);
-    for (const [index, page] of (await listPage(10)).entries()) {
-      assert.equal(page.length, Math.min(1, whole[index]!.length));
-    }
-  }, 2);
-
   test("a listing without envelopes has sizes, and the beginning of each envelope if it has any", async (open) => {
     const bench = await takeAll(await open());
     const envelope = Uint8Array.from({ length: 20_000 }, (_, index) => index & 0xff);

@@ -88,14 +88,17 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** Which entities to list, and how much of each. */
-export interface ListQuery {
+/** Which entities to list. */
+export interface NameQuery {
   /** Storage names that start with this (an encoded prefix). */
   readonly prefix: string;
   /** Only names greater than this one. */
   readonly after?: string;
   readonly limit: number;
-  /** `true`: whole envelopes; `false`: at least the envelope's header (a directory) or nothing (a bucket). */
+}
+
+/** Which entities to list, and whether with their envelopes. */
+export interface ListQuery extends NameQuery {
   readonly envelopes: boolean;
   /** A page with envelopes ends early when it holds this many bytes (it always holds one entity). */
   readonly bytesMax: number;
@@ -106,7 +109,7 @@ export interface Listed {
   readonly name: EntityName;
   /** Bytes of the envelope. */
   readonly size: number;
-  /** The envelope, or its beginning with the whole header, or empty; see {@linkcode ListQuery.envelopes}. */
+  /** The envelope, its beginning or nothing of it, whatever was asked for. */
   readonly envelope: Uint8Array;
 }
 
@@ -176,8 +179,11 @@ export interface Entities {
   read(partition: Partition, name: EntityName): Promise<Stored | undefined>;
   /** Resolves when a crash of the machine cannot lose the write. Concurrent commits share syncs. @throws {StorageError} */
   commit(write: EntityWrite): Promise<CommitOutcome>;
-  /** Lists one partition in byte order of names. @throws {StorageError} */
-  list(partition: Partition, query: ListQuery): Promise<Listed[]>;
+  /**
+   * Lists one partition in byte order of names: the beginnings of envelopes with at least their headers (a directory), or nothing
+   * of them (a bucket). @throws {StorageError}
+   */
+  list(partition: Partition, query: NameQuery): Promise<Listed[]>;
   /** Entities by schema prefix (`encode(schema_id) + "_"`), exact; `undefined` where only a full listing could tell. */
   counts(partition: Partition): Promise<Map<string, number> | undefined>;
   stats(): EntitiesStats;

@@ -7,7 +7,6 @@ import {
   type Disk,
   DiskError,
   type FileStatus,
-  HEAD_BYTES,
   type LockFile,
   type PartitionTable,
   schemaPrefixOf,
@@ -15,6 +14,7 @@ import {
   type TableOptions,
   type TableRange,
   type TableRow,
+  tableRow,
 } from "../../shared/storage/directory/disk.ts";
 import type { Process } from "./process.ts";
 import type { SeededRandom } from "./seeded_random.ts";
@@ -272,25 +272,19 @@ function openTable(
   table.open = process;
   const opened = table;
   let sorted: string[] | undefined;
-  const row = (name: string, whole: boolean): TableRow => {
-    const envelope = opened.rows.get(name)!;
-    return { name, size: envelope.length, envelope: whole ? envelope : envelope.subarray(0, HEAD_BYTES) };
-  };
   return {
     get appliedSequence() {
       return opened.applied;
     },
     get: (name) => opened.rows.get(name),
     has: (name) => opened.rows.has(name),
-    list: ({ from, exclusive, before, rowsMax, bytesMax, whole }: TableRange) => {
+    list: ({ from, exclusive, before, rowsMax }: TableRange) => {
       sorted ??= [...opened.rows.keys()].sort();
       const rows: TableRow[] = [];
-      let bytes = 0;
       for (const name of sorted) {
         if (name < from || (exclusive && name === from) || name >= before) continue;
-        if (rows.length >= rowsMax || (rows.length > 0 && bytes >= bytesMax)) break;
-        rows.push(row(name, whole));
-        bytes += rows.at(-1)!.size;
+        if (rows.length >= rowsMax) break;
+        rows.push(tableRow(name, opened.rows.get(name)!));
       }
       return rows;
     },

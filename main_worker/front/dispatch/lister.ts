@@ -8,7 +8,7 @@ import type { ListItem, ListRequest, ListResponse } from "../../../shared/wire/m
 import { TransportError, type WorkerClient } from "../../../shared/wire/transport.ts";
 import type { Routes } from "../../control/control.ts";
 
-/** Lists entities of the whole store, or of some of its partitions. */
+/** Lists entities of a store. */
 export interface Lister {
   /** One page; a page is whole or it is a failure. */
   page(listing: Listing, deadlineMs?: number): Promise<ListedPage>;
@@ -23,7 +23,7 @@ export interface OwnerListerParts {
 
 /** What to list; see `ListRequest`. */
 export type Listing = Pick<ListRequest, "prefix" | "after" | "limit" | "want"> & {
-  /** Only these partitions; absent: all. */
+  /** Only these partitions, of a store that owners list; absent: all. */
   readonly partitions?: readonly Partition[];
 };
 

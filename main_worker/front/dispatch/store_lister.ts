@@ -1,7 +1,7 @@
 /** Lists entities of a store that can be listed itself (a bucket): names from the store, documents from their owners. */
 import { documentSize, etagOf, readEnvelopeHeader } from "../../../shared/crypto/envelope.ts";
 import { LIST_PAGE_BYTES_MAX, LISTING_TURNS, RETRY_AFTER_S } from "../../../shared/limits.ts";
-import { type EntityName, type Partition } from "../../../shared/names.ts";
+import type { EntityName } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
 import { withinBytes } from "../../../shared/storage/page.ts";
@@ -18,9 +18,6 @@ export interface StoreListerParts {
   readonly dispatcher: Dispatcher;
   readonly operations: Operations;
 }
-
-/** Names that are listed at once to find those of some partitions. */
-const SCAN = 1_000;
 
 export class StoreLister implements Lister {
   readonly #parts: StoreListerParts;
@@ -55,26 +52,13 @@ export class StoreLister implements Lister {
   }
 
   async #list({ prefix, after, limit, want, partitions }: Listing): Promise<{ listed: Listed[]; more: boolean }> {
+    if (partitions !== undefined) throw new TypeError("a store lists all partitions at once");
     const query = { prefix, envelopes: want === "envelopes", bytesMax: LIST_PAGE_BYTES_MAX };
-    if (partitions === undefined) {
-      const found = await this.#parts.list({ ...query, limit: limit + 1, ...(after === "" ? {} : { after }) });
-      const some = found.slice(0, limit);
-      const listed = want === "documents" ? withinBytes(some, LIST_PAGE_BYTES_MAX) : some;
-      // With envelopes a page may end by its bytes; what comes after it is then not known.
-      return { listed, more: listed.length < found.length || (query.envelopes && listed.length > 0) };
-    }
-    const wanted = new Set<Partition>(partitions);
-    const listed: Listed[] = [];
-    for (let from = after;;) {
-      const names = await this.#parts.list({ ...query, limit: SCAN, ...(from === "" ? {} : { after: from }) });
-      if (names.length === 0) return { listed, more: false };
-      for (const entry of names) {
-        if (!wanted.has(this.#parts.operations.partition(entry.name))) continue;
-        listed.push(entry);
-        if (listed.length >= limit) return { listed, more: true };
-      }
-      from = names.at(-1)!.name;
-    }
+    const found = await this.#parts.list({ ...query, limit: limit + 1, ...(after === "" ? {} : { after }) });
+    const some = found.slice(0, limit);
+    const listed = want === "documents" ? withinBytes(some, LIST_PAGE_BYTES_MAX) : some;
+    // With envelopes a page may end by its bytes; what comes after it is then not known.
+    return { listed, more: listed.length < found.length || (query.envelopes && listed.length > 0) };
   }
 
   /** What is asked for of each; a document comes from its owner, so that it is as current as any read. */

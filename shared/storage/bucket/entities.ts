@@ -64,7 +64,7 @@ import {
   type EntitiesStats,
   type EntityWrite,
   type Listed,
-  type ListQuery,
+  type NameQuery,
   StorageError,
   type Stored,
   type TakeOutcome,
@@ -152,9 +152,10 @@ export class BucketEntities implements Entities {
     return outcome;
   }
 
-  async list(partition: Partition, query: ListQuery): Promise<Listed[]> {
+  async list(partition: Partition, query: NameQuery): Promise<Listed[]> {
     this.#check(partition);
-    return await fetchPage(this.#parts, query, (name) => partitionOf(name, this.#parts.partitions) === partition);
+    const isIn = (name: EntityName) => partitionOf(name, this.#parts.partitions) === partition;
+    return await fetchPage(this.#parts, { ...query, envelopes: false, bytesMax: Infinity }, isIn);
   }
 
   // deno-lint-ignore require-await

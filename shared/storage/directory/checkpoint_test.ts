@@ -43,7 +43,7 @@ Deno.test("checkpoint: it writes in small steps, and commits, reads and lists go
     await put(entities, `during${index}`);
     assert.notEqual(await entities.read(P, nameOf("s", `during${index}`)), undefined);
     assert.equal(
-      (await entities.list(P, { prefix: "s_", limit: 1_000, envelopes: false, bytesMax: 1 })).length,
+      (await entities.list(P, { prefix: "s_", limit: 1_000 })).length,
       401 + index,
     );
     events.push("served");

@@ -86,8 +86,8 @@ export interface TableRow {
   readonly name: string;
   /** Bytes of the whole envelope. */
   readonly size: number;
-  /** The envelope, or its first {@linkcode HEAD_BYTES}. */
-  readonly envelope: Uint8Array;
+  /** The first {@linkcode HEAD_BYTES} of the envelope. */
+  readonly head: Uint8Array;
 }
 
 /** Which rows to list: `after < name < before`, or `from <= name` instead of `after`. */
@@ -97,10 +97,6 @@ export interface TableRange {
   readonly exclusive: boolean;
   readonly before: string;
   readonly rowsMax: number;
-  /** Ends the page once it holds this many bytes of envelopes; it always holds one row. */
-  readonly bytesMax: number;
-  /** Whole envelopes, or only their beginnings. */
-  readonly whole: boolean;
 }
 
 /** A row to write, or to remove when `envelope` is `undefined`. */
@@ -159,8 +155,13 @@ export interface Disk {
   openTable(path: string, options: TableOptions): Promise<PartitionTable>;
 }
 
-/** Bytes of an envelope's beginning that a listing without whole envelopes gives; covers the longest header. */
+/** Bytes of an envelope's beginning that a listing gives; covers the longest header. */
 export const HEAD_BYTES = 8 + ENVELOPE_HEADER_BYTES_MAX;
+
+/** An entity as a listing shows it. */
+export function tableRow(name: string, envelope: Uint8Array): TableRow {
+  return { name, size: envelope.length, head: envelope.subarray(0, HEAD_BYTES) };
+}
 
 /** The part of a storage name that all entities of a schema share, with the `_` that ends it. */
 export function schemaPrefixOf(name: string): string {

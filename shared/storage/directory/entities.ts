@@ -9,7 +9,7 @@ import {
   type EntitiesStats,
   type EntityWrite,
   type Listed,
-  type ListQuery,
+  type NameQuery,
   StorageError,
   type Stored,
   type TakeOutcome,
@@ -158,7 +158,7 @@ export class DirectoryEntities implements Entities {
     });
   }
 
-  async list(partition: Partition, query: ListQuery): Promise<Listed[]> {
+  async list(partition: Partition, query: NameQuery): Promise<Listed[]> {
     const owned = this.#own(partition);
     try {
       return await owned.list(query);

@@ -1,10 +1,10 @@
 /** A partition that this process owns: its table, and over it the changes that wait for a checkpoint. */
 import { type EntityName } from "../../names.ts";
 import { type Clock, sleep } from "../../seams/clock.ts";
-import { type Listed, type ListQuery, StorageError } from "../store.ts";
+import { type Listed, type NameQuery, StorageError } from "../store.ts";
 import { type DirectoryBounds } from "./bounds.ts";
 import { DirtyMap } from "./dirty_map.ts";
-import { HEAD_BYTES, type PartitionTable, schemaPrefixOf, type TableChange } from "./disk.ts";
+import { type PartitionTable, schemaPrefixOf, type TableChange, type TableRow, tableRow } from "./disk.ts";
 import { type FileLock } from "./file_lock.ts";
 import { cleanContent } from "./lock_content.ts";
 import { type Recovered } from "./recovery.ts";
@@ -12,11 +12,11 @@ import { runtimeError } from "./storage_errors.ts";
 
 /** Greater than every character of a storage name. */
 const AFTER_NAMES = "\u007f";
+/** Rows that are read at a time, because that is done on the thread that serves; a row is 4 KiB at most. */
 const LIST_STEP_ROWS = 256;
 /** A checkpoint in the background takes a quarter of the thread's time at most. */
 const PAUSE_FACTOR = 3;
 const PAUSE_MS_MAX = 50;
-const LIST_STEP_BYTES = 1024 * 1024;
 
 /** How a checkpoint spaces its transactions out, so that requests come through between them. */
 export type Pace = "in_background" | "at_once";
@@ -146,27 +146,20 @@ export class OwnedPartition {
     return new Map(this.#counts);
   }
 
-  /** Lists in byte order, reading the table page by page with a pause in between. */
-  async list(query: ListQuery): Promise<Listed[]> {
+  /** Lists the beginnings of envelopes in byte order of names, reading the table page by page with a pause in between. */
+  async list(query: NameQuery): Promise<Listed[]> {
     const listed: Listed[] = [];
     const before = query.prefix + AFTER_NAMES;
-    let bytes = 0;
     let exclusive = query.after !== undefined && query.after >= query.prefix;
     let from = exclusive ? query.after! : query.prefix;
     while (listed.length < query.limit && from < before) {
       this.#assertOpen();
       const rowsMax = Math.min(query.limit - listed.length, LIST_STEP_ROWS);
-      const bytesMax = query.envelopes ? Math.min(query.bytesMax, LIST_STEP_BYTES) : LIST_STEP_BYTES;
-      const rows = this.#table.list({ from, exclusive, before, rowsMax, bytesMax, whole: query.envelopes });
-      const whole = rows.length < rowsMax && rows.reduce((sum, row) => sum + row.envelope.length, 0) < bytesMax;
-      const end = whole ? undefined : rows.at(-1)!.name;
-      for (const entity of this.#overlay(rows, from, exclusive, end, before)) {
+      const rows = this.#table.list({ from, exclusive, before, rowsMax });
+      const end = rows.length < rowsMax ? undefined : rows.at(-1)!.name;
+      for (const { name, size, head } of this.#overlay(rows, from, exclusive, end, before)) {
         if (listed.length === query.limit) return listed;
-        const { envelope } = entity;
-        const shown = query.envelopes ? envelope : envelope.subarray(0, HEAD_BYTES);
-        if (query.envelopes && listed.length > 0 && bytes + shown.length > query.bytesMax) return listed;
-        bytes += shown.length;
-        listed.push({ name: entity.name as EntityName, size: entity.size, envelope: shown });
+        listed.push({ name: name as EntityName, size, envelope: head });
       }
       if (end === undefined) return listed;
       from = end;
@@ -178,12 +171,12 @@ export class OwnedPartition {
 
   /** A page of the table with the changes in its range over it; without a page, the changes up to `before`. */
   *#overlay(
-    rows: readonly { name: string; size: number; envelope: Uint8Array }[],
+    rows: readonly TableRow[],
     from: string,
     exclusive: boolean,
     end: string | undefined,
     before: string,
-  ): Generator<{ name: string; size: number; envelope: Uint8Array }> {
+  ): Generator<TableRow> {
     const cursors = [this.#current, this.#frozen].filter((map) => map !== undefined).map((map) => {
       const names = map.names();
       let at = map.indexFrom(from);
@@ -201,7 +194,7 @@ export class OwnedPartition {
       if (name === undefined) return;
       const dirty = this.#dirty(name);
       if (dirty === undefined) yield rows[row]!;
-      else if (dirty.envelope !== undefined) yield { name, size: dirty.envelope.length, envelope: dirty.envelope };
+      else if (dirty.envelope !== undefined) yield tableRow(name, dirty.envelope);
       if (rows[row]?.name === name) row++;
       for (const cursor of cursors) if (cursor.names[cursor.at] === name) cursor.at++;
     }

@@ -76,7 +76,7 @@ async function write(entities: DirectoryEntities, group: Record<string, string |
 }
 
 async function state(entities: DirectoryEntities): Promise<Record<string, string>> {
-  const listed = await entities.list(P, { prefix: "s_", limit: 1_000, envelopes: true, bytesMax: 1 << 30 });
+  const listed = await entities.list(P, { prefix: "s_", limit: 1_000 });
   const entries: [string, string][] = [];
   for (const { name, envelope } of listed) {
     assert.deepEqual((await entities.read(P, name as EntityName))!.envelope, envelope);

@@ -20,8 +20,8 @@ const FORMAT = 1;
  * the tree of names against this: 4,691 and 1,378 bytes a row in the file, 95 and 18 us to insert one, 74 and 29 to overwrite
  * it, 23 and 6 to read it.) Tables of the first stores are such trees; statements name their columns, so that they do for both.
  *
- * An envelope is `envelope || coalesce(rest, x'')`: a listing without values reads only `envelope`, its beginning, and
- * not the pages that the rest of a large one fills. Sequences are text: JavaScript's integers fit, SQLite's would not.
+ * An envelope is `envelope || coalesce(rest, x'')`: a listing reads only `envelope`, its beginning, and not the pages
+ * that the rest of a large one fills. Sequences are text: JavaScript's integers fit, SQLite's would not.
  */
 const SCHEMA = `
 CREATE TABLE entities (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, envelope BLOB NOT NULL, rest BLOB) STRICT;
@@ -38,10 +38,8 @@ const CODES: readonly (readonly [RegExp, DiskErrorCode])[] = [
 ];
 
 interface EntityRow {
-  readonly name: string;
-  readonly size: number;
   readonly envelope: Uint8Array;
-  readonly rest?: Uint8Array | null;
+  readonly rest: Uint8Array | null;
 }
 
 /** SQLite in WAL mode without shared memory; every transaction is synced before it counts. */
@@ -102,18 +100,11 @@ export class SqliteTable implements PartitionTable {
   }
 
   list(range: TableRange): TableRow[] {
-    const { list, listHeads, listSizes } = this.#statements;
     // One lower bound, because SQLite would start at the first of two and walk to the second. Names have no such character.
     const from = range.exclusive ? `${range.from}\u0001` : range.from;
     return withErrors(this.#path, () => {
       // Never row by row: that ends without a word where SQLite meets an error (Deno 2.9.6), as if there were no more rows.
-      if (!range.whole) {
-        const heads = listHeads.all(from, range.before, range.rowsMax) as unknown as EntityRow[];
-        return heads.slice(0, rowsWithin(range.bytesMax, heads.map(({ envelope }) => envelope.length))).map(toTableRow);
-      }
-      const sizes = listSizes.all(from, range.before, range.rowsMax) as unknown as { readonly size: number }[];
-      const rowsMax = rowsWithin(range.bytesMax, sizes.map(({ size }) => size));
-      return (list.all(from, range.before, rowsMax) as unknown as EntityRow[]).map(toTableRow);
+      return this.#statements.list.all(from, range.before, range.rowsMax) as unknown as TableRow[];
     });
   }
 
@@ -195,8 +186,6 @@ function prepare(database: DatabaseSync): Record<
   | "get"
   | "has"
   | "list"
-  | "listHeads"
-  | "listSizes"
   | "counts"
   | "insert"
   | "update"
@@ -207,16 +196,15 @@ function prepare(database: DatabaseSync): Record<
   | "setMeta",
   StatementSync
 > {
-  const size = "length(envelope) + coalesce(length(rest), 0) AS size";
-  const range = "FROM entities WHERE name >= ? AND name < ? ORDER BY name LIMIT ?";
   return {
     begin: database.prepare("BEGIN IMMEDIATE"),
     commit: database.prepare("COMMIT"),
     get: database.prepare("SELECT envelope, rest FROM entities WHERE name = ?"),
     has: database.prepare("SELECT 1 FROM entities WHERE name = ?"),
-    list: database.prepare(`SELECT name, ${size}, envelope, rest ${range}`),
-    listHeads: database.prepare(`SELECT name, ${size}, envelope ${range}`),
-    listSizes: database.prepare(`SELECT ${size} ${range}`),
+    list: database.prepare(
+      "SELECT name, length(envelope) + coalesce(length(rest), 0) AS size, envelope AS head " +
+        "FROM entities WHERE name >= ? AND name < ? ORDER BY name LIMIT ?",
+    ),
     counts: database.prepare("SELECT prefix, entities FROM counts"),
     insert: database.prepare("INSERT OR IGNORE INTO entities (name, envelope, rest) VALUES (?, ?, ?)"),
     update: database.prepare("UPDATE entities SET envelope = ?, rest = ? WHERE name = ?"),
@@ -230,19 +218,8 @@ function prepare(database: DatabaseSync): Record<
   };
 }
 
-/** How many rows of these sizes come up to `bytesMax`; all of them where they don't. */
-function rowsWithin(bytesMax: number, sizes: readonly number[]): number {
-  let bytes = 0;
-  const last = sizes.findIndex((size) => (bytes += size) >= bytesMax);
-  return last < 0 ? sizes.length : last + 1;
-}
-
-function toTableRow(row: EntityRow): TableRow {
-  return { name: row.name, size: row.size, envelope: whole(row) };
-}
-
 function whole(row: EntityRow): Uint8Array {
-  if (row.rest === undefined || row.rest === null) return row.envelope;
+  if (row.rest === null) return row.envelope;
   const bytes = new Uint8Array(row.envelope.length + row.rest.length);
   bytes.set(row.envelope);
   bytes.set(row.rest, row.envelope.length);

@@ -5,7 +5,6 @@ import {
   DiskError,
   type DiskErrorCode,
   type FileStatus,
-  HEAD_BYTES,
   type LockFile,
   type PartitionTable,
   schemaPrefixOf,
@@ -13,6 +12,7 @@ import {
   type TableOptions,
   type TableRange,
   type TableRow,
+  tableRow,
 } from "../directory/disk.ts";
 
 /** How much of an operation happens although it fails. */
@@ -386,14 +386,10 @@ class MemoryTable implements PartitionTable {
   list(range: TableRange): TableRow[] {
     this.#assertOpen();
     const rows: TableRow[] = [];
-    let bytes = 0;
     for (const name of [...this.#table.state.rows.keys()].sort()) {
       if (range.exclusive ? name <= range.from : name < range.from) continue;
-      if (name >= range.before || rows.length === range.rowsMax || (rows.length > 0 && bytes >= range.bytesMax)) break;
-      const whole = this.#table.state.rows.get(name)!;
-      const envelope = range.whole ? whole : whole.subarray(0, HEAD_BYTES);
-      rows.push({ name, size: whole.length, envelope });
-      bytes += envelope.length;
+      if (name >= range.before || rows.length === range.rowsMax) break;
+      rows.push(tableRow(name, this.#table.state.rows.get(name)!));
     }
     return rows;
   }
