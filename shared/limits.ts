@@ -64,9 +64,13 @@ export const VIOLATIONS_CHARS_MAX = 256 * KIB;
 /** The same for all documents of a batch. */
 export const BATCH_VIOLATIONS_CHARS_MAX = 1 * MIB;
 export const TEMPLATE_POLL_MS = 2_000;
+/** Bytes of schemas that wait until those before them are stored, one after the other. */
+export const SCHEMA_TURNS = { atOnce: 1, waitingMax: 16 * MIB, waitMs: 8_000 };
 
 // Credentials.
 export const API_KEYS_MAX = 10_000;
+/** Changes of the keys that wait for those before them. */
+export const API_KEY_TURNS = { atOnce: 1, waitingMax: 256, waitMs: 8_000 };
 export const API_KEY_NAME_BYTES_MAX = 128;
 export const CREDENTIAL_BYTES_MAX = 4 * KIB;
 /** What a client calls itself when it logs in. */

@@ -1,4 +1,5 @@
-/** What a change is answered with that the store did not keep, or perhaps did. */
+/** What a change of keys or schemas is answered with that was not made, or perhaps was. */
+import { RETRY_AFTER_S } from "../../shared/limits.ts";
 import { type Failure, failure } from "../../shared/outcome.ts";
 import { StorageError } from "../../shared/storage/store.ts";
 
@@ -9,3 +10,12 @@ export function changeFailure(error: unknown, what: string): Failure {
     ? failure("deadline", `Whether the change of ${what} was stored is not known; it is safe to repeat the request`)
     : failure("storage_unavailable", `The change of ${what} could not be stored; nothing was changed`);
 }
+
+/** Where too many wait for their turn. */
+export const CHANGES_WAIT: Failure = failure(
+  "overloaded",
+  "Too many changes are waiting already; nothing was changed",
+  {
+    retryAfterS: RETRY_AFTER_S,
+  },
+);

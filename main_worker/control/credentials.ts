@@ -1,11 +1,12 @@
 /** API keys and what else authentication needs: kept durably as hashes, changed one after the other, published as a snapshot. */
 import { createApiKeySecret, secretHash } from "../../shared/crypto/tokens.ts";
-import { API_KEYS_MAX } from "../../shared/limits.ts";
+import { API_KEY_TURNS, API_KEYS_MAX } from "../../shared/limits.ts";
 import { type Failure, failure } from "../../shared/outcome.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import { type Random, randomHex } from "../../shared/seams/random.ts";
 import { type Shelf, StorageError } from "../../shared/storage/store.ts";
-import { changeFailure } from "./change_failure.ts";
+import { Turns } from "../../shared/turns.ts";
+import { changeFailure, CHANGES_WAIT } from "./change_failure.ts";
 import type { ApiKey, Changed, Credentials, NewApiKey, Permission } from "./control.ts";
 
 /** Name of the object on the store's `_auth` shelf. */
@@ -41,10 +42,12 @@ export interface StoredKey {
 export class CredentialStore {
   readonly #options: CredentialOptions;
   #current: Credentials;
+  readonly #turns: Turns;
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor(options: CredentialOptions, apiKeys: readonly ApiKey[]) {
     this.#options = options;
+    this.#turns = new Turns(options.clock, API_KEY_TURNS);
     this.#current = {
       revision: 1,
       adminKeyHash: options.adminKeyHash,
@@ -67,7 +70,7 @@ export class CredentialStore {
 
   /** Makes a key. The secret is in the answer and nowhere else. */
   create(key: NewApiKey): Promise<Changed<{ key: ApiKey; secret: string }>> {
-    return this.#inOrder(async () => {
+    return this.#inTurn(async () => {
       const nowMs = this.#options.clock.now();
       let others = this.#current.apiKeys;
       if (others.length >= API_KEYS_MAX) {
@@ -93,7 +96,7 @@ export class CredentialStore {
 
   /** Removes a key; when it has answered, no front accepts it or a session of it any more. */
   revoke(id: string): Promise<Changed<{ existed: boolean }>> {
-    return this.#inOrder(async () => {
+    return this.#inTurn<{ existed: boolean }>(async () => {
       const rest = this.#current.apiKeys.filter((key) => key.id !== id);
       if (rest.length === this.#current.apiKeys.length) return { kind: "done", value: { existed: false } };
       const failed = await this.#replace(rest);
@@ -130,6 +133,11 @@ export class CredentialStore {
     this.#current = { ...this.#current, revision: this.#current.revision + 1, apiKeys };
     await this.#options.publish(this.#current);
     return undefined;
+  }
+
+  /** Makes a client's change, in order, unless too many wait already. */
+  #inTurn<T>(change: () => Promise<Changed<T>>): Promise<Changed<T>> {
+    return this.#turns.run(() => this.#inOrder(change), CHANGES_WAIT);
   }
 
   #inOrder<T>(change: () => Promise<T>): Promise<T> {

@@ -1,9 +1,9 @@
 import assert from "assert";
 import fc from "fast-check";
 import { secretHash } from "../../shared/crypto/tokens.ts";
-import { API_KEYS_MAX } from "../../shared/limits.ts";
+import { API_KEY_TURNS, API_KEYS_MAX } from "../../shared/limits.ts";
 import { type Shelf, StorageError } from "../../shared/storage/store.ts";
-import { ManualClock } from "../../shared/seams/manual_clock.ts";
+import { ManualClock, settled } from "../../shared/seams/manual_clock.ts";
 import { countingRandom, memoryShelf } from "../front/rest/testing.ts";
 import type { ApiKey, Credentials, NewApiKey } from "./control.ts";
 import { API_KEYS_OBJECT, CredentialStore, parseApiKeys, serializeApiKeys } from "./credentials.ts";
@@ -67,6 +67,29 @@ Deno.test("a change that could not be stored is no change", async () => {
   }
   assert.equal(store.current, before);
   assert.equal(published.length, 1);
+});
+
+Deno.test("changes wait for those before them, so many of them and so long", async () => {
+  const shelf = memoryShelf();
+  const { store, clock } = await setup(shelf);
+  const hold = Promise.withResolvers<void>();
+  const put = shelf.put;
+  shelf.put = async (name, bytes) => {
+    await hold.promise;
+    await put(name, bytes);
+  };
+  const codes: string[] = [];
+  const begin = () => store.create(WANTED).then((made) => codes.push(made.kind === "failed" ? made.code : made.kind));
+  for (let n = 0; n < API_KEY_TURNS.waitingMax + 2; n++) void begin();
+  await settled();
+  assert.deepEqual(codes, ["overloaded"]);
+  await clock.advance(API_KEY_TURNS.waitMs);
+  assert.equal(codes.length, API_KEY_TURNS.waitingMax + 1);
+  const last = begin();
+  hold.resolve();
+  await last;
+  assert.deepEqual(codes.filter((code) => code === "done").length, 2);
+  assert.equal(store.current.apiKeys.length, 2);
 });
 
 Deno.test("changes at the same time happen one after the other; none is lost", async () => {

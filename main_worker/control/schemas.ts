@@ -1,14 +1,21 @@
 /** Templates: the JSON Schemas by which writes are judged, kept on the store's shelf, where files may also be dropped in. */
 import { templateHash } from "../../shared/schema/compiled_schemas.ts";
 import { scanDocument } from "../../shared/json/scanner.ts";
-import { SCHEMA_BYTES_MAX, SCHEMAS_MAX, TEMPLATE_POLL_MS, TEMPLATES_BYTES_MAX } from "../../shared/limits.ts";
+import {
+  SCHEMA_BYTES_MAX,
+  SCHEMA_TURNS,
+  SCHEMAS_MAX,
+  TEMPLATE_POLL_MS,
+  TEMPLATES_BYTES_MAX,
+} from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import { NameError, parseSchemaId, type SchemaId } from "../../shared/names.ts";
 import { type Failure, failure } from "../../shared/outcome.ts";
 import { compileSchema } from "../../shared/schema/validator.ts";
 import type { Clock, Timer } from "../../shared/seams/clock.ts";
 import type { Shelf } from "../../shared/storage/store.ts";
-import { changeFailure } from "./change_failure.ts";
+import { Turns } from "../../shared/turns.ts";
+import { changeFailure, CHANGES_WAIT } from "./change_failure.ts";
 import type { Changed, Schemas, Template } from "./control.ts";
 
 /** What {@linkcode SchemaStore.open} needs. */
@@ -32,6 +39,7 @@ export class SchemaStore {
   readonly #options: SchemaStoreOptions;
   #kept: ReadonlyMap<SchemaId, Kept> = new Map();
   #current: Schemas = { revision: 1, templates: new Map() };
+  readonly #turns: Turns;
   #last: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
   #closed = false;
@@ -42,6 +50,7 @@ export class SchemaStore {
 
   private constructor(options: SchemaStoreOptions) {
     this.#options = options;
+    this.#turns = new Turns(options.clock, SCHEMA_TURNS);
   }
 
   /** Reads all templates. @throws {StorageError} */
@@ -59,7 +68,7 @@ export class SchemaStore {
 
   /** Stores a template, if it is a valid schema; when it has answered, every front judges by it. */
   put(id: SchemaId, text: Uint8Array): Promise<Changed<{ created: boolean }>> {
-    return this.#inOrder(async () => {
+    return this.#inTurn(text.length, async () => {
       const refused = await this.#refusal(id, text);
       if (refused !== undefined) return refused;
       try {
@@ -76,7 +85,7 @@ export class SchemaStore {
 
   /** Removes a template; when it has answered, writes of the id are not judged any more. */
   delete(id: SchemaId): Promise<Changed<{ existed: boolean }>> {
-    return this.#inOrder(async () => {
+    return this.#inTurn(1, async () => {
       let existed: boolean;
       try {
         existed = await this.#options.shelf.delete(id);
@@ -186,6 +195,11 @@ export class SchemaStore {
         },
       ).finally(() => this.#schedule());
     }, TEMPLATE_POLL_MS);
+  }
+
+  /** Makes a client's change, in order, unless too much waits already. */
+  #inTurn<T>(weight: number, change: () => Promise<Changed<T>>): Promise<Changed<T>> {
+    return this.#turns.run(() => this.#inOrder(change), CHANGES_WAIT, weight);
   }
 
   #inOrder<T>(change: () => Promise<T>): Promise<T> {

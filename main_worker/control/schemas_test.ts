@@ -1,9 +1,9 @@
 import assert from "assert";
-import { SCHEMA_BYTES_MAX, TEMPLATE_POLL_MS } from "../../shared/limits.ts";
+import { SCHEMA_BYTES_MAX, SCHEMA_TURNS, TEMPLATE_POLL_MS } from "../../shared/limits.ts";
 import { recordingLogger } from "../../shared/logging/logger.ts";
 import { parseSchemaId } from "../../shared/names.ts";
 import { StorageError } from "../../shared/storage/store.ts";
-import { ManualClock } from "../../shared/seams/manual_clock.ts";
+import { ManualClock, settled } from "../../shared/seams/manual_clock.ts";
 import { memoryShelf } from "../front/rest/testing.ts";
 import type { Schemas } from "./control.ts";
 import { SchemaStore } from "./schemas.ts";
@@ -73,6 +73,31 @@ Deno.test("a store that fails changes nothing", async () => {
     }
   }
   assert.deepEqual([summary(), published.length], [{ a: "true" }, 1]);
+  store.close();
+});
+
+Deno.test("schemas wait for those before them, by their bytes; small changes and the look at the shelf go on", async () => {
+  const { store, shelf, summary } = await setup();
+  const hold = Promise.withResolvers<void>();
+  const { put } = shelf;
+  shelf.put = async (name, text) => {
+    await hold.promise;
+    await put(name, text);
+  };
+  const codes: string[] = [];
+  const large = bytes(JSON.stringify({ description: "x".repeat(SCHEMA_BYTES_MAX - 100) }));
+  const waiting = Math.floor(SCHEMA_TURNS.waitingMax / large.length);
+  const begin = (name: string, text: Uint8Array) =>
+    store.put(id(name), text).then((made) => codes.push(made.kind === "failed" ? made.code : made.kind));
+  const changes = Array.from({ length: waiting + 3 }, () => begin("a", large));
+  await settled();
+  assert.deepEqual(codes, ["overloaded", "overloaded"]);
+  changes.push(begin("b", bytes("true")));
+  const look = store.poll();
+  hold.resolve();
+  await Promise.all([...changes, look]);
+  assert.deepEqual(codes.filter((code) => code === "done").length, waiting + 2);
+  assert.deepEqual(Object.keys(summary()), ["a", "b"]);
   store.close();
 });
 
