@@ -244,6 +244,8 @@ export const EVENT_ID_BYTES_MAX = 128;
 export const REQUEST_ID_BYTES_MAX = 64;
 /** A check of stored documents against a candidate schema: how long it runs, and how many failing ones it names. */
 export const SCHEMA_CHECK_MS_MAX = 30_000;
+/** Bytes of candidates that are compiled and checked at a time: the latest one, and those that end because of it. */
+export const SCHEMA_CHECK_TURNS = { atOnce: 2 * SCHEMA_BYTES_MAX, waitingMax: 16 * SCHEMA_BYTES_MAX, waitMs: 8_000 };
 export const SCHEMA_CHECK_EXAMPLES_MAX = 20;
 /** How long a check works before it lets other requests run. */
 export const SCHEMA_CHECK_SLICE_MS = 5;

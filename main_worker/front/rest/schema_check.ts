@@ -1,16 +1,19 @@
 /** `POST /admin/schemas/{schema_id}/check`: how many stored documents a candidate for a template would refuse. */
 import {
+  RETRY_AFTER_S,
   SCHEMA_BYTES_MAX,
   SCHEMA_CHECK_EXAMPLES_MAX,
   SCHEMA_CHECK_MS_MAX,
   SCHEMA_CHECK_PAGE,
   SCHEMA_CHECK_SLICE_MS,
+  SCHEMA_CHECK_TURNS,
   SCHEMA_CHECK_VIOLATIONS_MAX,
 } from "../../../shared/limits.ts";
 import type { EntityKey, SchemaId } from "../../../shared/names.ts";
-import type { Failure, Violation } from "../../../shared/outcome.ts";
+import { type Failure, failure, type Violation } from "../../../shared/outcome.ts";
 import { compileSchema, type Validator } from "../../../shared/schema/validator.ts";
 import { sleep } from "../../../shared/seams/clock.ts";
+import { Turns } from "../../../shared/turns.ts";
 import { describeProblem } from "../../control/schemas.ts";
 import { readBody } from "./bodies.ts";
 import { jsonContent, ref, SCHEMA_ID_PARAMETER } from "./components.ts";
@@ -32,14 +35,19 @@ interface SchemaCheck {
   readonly examples: readonly Example[];
 }
 
+/** What is found when another check begins before this one. */
+const OVERTAKEN: SchemaCheck = { checked: 0, failing: 0, unreadable: 0, complete: false, examples: [] };
+
+const CHECKS_WAIT = failure("overloaded", "Too many checks are waiting already", { retryAfterS: RETRY_AFTER_S });
+
 /** The route of checks. */
 export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
   const { entities, clock } = deps;
   /** One check at a time, the latest: it works on the thread that answers everybody, and editors ask again as they type. */
   let latest = 0;
+  const turns = new Turns(clock, SCHEMA_CHECK_TURNS);
 
-  async function run(schemaId: SchemaId, validator: Validator): Promise<SchemaCheck | Failure> {
-    const mine = ++latest;
+  async function run(schemaId: SchemaId, validator: Validator, mine: number): Promise<SchemaCheck | Failure> {
     const untilMs = clock.monotonic() + SCHEMA_CHECK_MS_MAX;
     let sliceEndMs = clock.monotonic() + SCHEMA_CHECK_SLICE_MS;
     const examples: Example[] = [];
@@ -74,10 +82,19 @@ export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
     }
   }
 
-  async function check(call: Call): Promise<Response> {
-    const compiled = compileSchema(await readBody(call.request, SCHEMA_BYTES_MAX, clock));
+  // deno-lint-ignore require-await
+  async function compileAndRun(schemaId: SchemaId, text: Uint8Array, mine: number): Promise<SchemaCheck | Failure> {
+    if (mine !== latest) return OVERTAKEN;
+    const compiled = compileSchema(text);
     if (compiled.kind === "invalid") throw refuse("invalid_schema", describeProblem(compiled));
-    const result = await run(schemaIdOfCall(call), compiled.validator);
+    return run(schemaId, compiled.validator, mine);
+  }
+
+  async function check(call: Call): Promise<Response> {
+    const schemaId = schemaIdOfCall(call);
+    const text = await readBody(call.request, SCHEMA_BYTES_MAX, clock);
+    const mine = ++latest;
+    const result = await turns.run(() => compileAndRun(schemaId, text, mine), CHECKS_WAIT, text.length);
     return "kind" in result ? failed(call, result) : json(call, 200, result);
   }
 

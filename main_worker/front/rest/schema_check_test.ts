@@ -1,5 +1,5 @@
 import assert from "assert";
-import { SCHEMA_CHECK_EXAMPLES_MAX } from "../../../shared/limits.ts";
+import { SCHEMA_BYTES_MAX, SCHEMA_CHECK_EXAMPLES_MAX, SCHEMA_CHECK_TURNS } from "../../../shared/limits.ts";
 import { failure } from "../../../shared/outcome.ts";
 import { createHarness, type Harness } from "./testing.ts";
 
@@ -101,4 +101,30 @@ Deno.test("a new check ends the one before it", async () => {
   waiting.resolve();
   const ended = await (await first).json();
   assert.deepEqual([ended.checked, ended.complete], [100, false]);
+});
+
+Deno.test("of many checks at a time few are compiled, the latest goes through, and others wait or are refused", async () => {
+  const harness = await createHarness();
+  const { entities } = harness;
+  await harness.send("PUT", "/entity/s", { body: '{"a":1,"b":"text"}' });
+  const waiting = Promise.withResolvers<void>();
+  const list = entities.list.bind(entities);
+  let running = 0;
+  entities.list = async (...options) => {
+    running++;
+    await waiting.promise;
+    return list(...options);
+  };
+  const { atOnce, waitingMax } = SCHEMA_CHECK_TURNS;
+  const large = JSON.stringify({ type: "number", description: "x".repeat(SCHEMA_BYTES_MAX - 100) });
+  const fits = Math.floor(waitingMax / large.length);
+  const answers = Array.from({ length: atOnce / SCHEMA_BYTES_MAX + fits + 1 }, () => check(harness, large));
+  const refused = await answers.pop()!;
+  assert.deepEqual([refused.status, running], [503, atOnce / SCHEMA_BYTES_MAX]);
+  const latest = check(harness, NUMBER);
+  waiting.resolve();
+  const found = await (await latest).json();
+  assert.deepEqual([found.checked, found.failing, found.complete], [2, 1, true]);
+  for (const answer of answers) assert.equal((await answer).status, 200);
+  assert.ok(running <= atOnce / SCHEMA_BYTES_MAX + 1, `${running}`);
 });
