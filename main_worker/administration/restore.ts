@@ -15,7 +15,12 @@ import type { ControlPlane } from "../control/control_plane.ts";
 import { parseStoredKey } from "../control/credentials.ts";
 import type { Dispatcher } from "../front/dispatch/dispatcher.ts";
 import type { Operations } from "../front/dispatch/operations.ts";
-import type { ExistingPolicy, RestoreCounts, RestoreProgress } from "../front/rest/admin_operations.ts";
+import {
+  type ExistingPolicy,
+  isFailure,
+  type RestoreCounts,
+  type RestoreProgress,
+} from "../front/rest/admin_operations.ts";
 import { BACKUP_FORMAT, passes } from "./backup.ts";
 import { BadBackup, fromBase64, type Line, parseLine, splitLines } from "./restore_lines.ts";
 
@@ -165,13 +170,19 @@ class Restore {
     this.#writes.add(write);
   }
 
-  /** A restore is no client's request: it waits for a partition that moves or a worker that starts. */
-  async #submit(op: Operation): Promise<Outcome> {
-    const { dispatcher, clock } = this.#parts;
+  #submit(op: Operation): Promise<Outcome> {
+    return this.#patiently(async () =>
+      (await this.#parts.dispatcher.submit(op, undefined, ADMINISTRATION_WAIT_MS)).outcome
+    );
+  }
+
+  /** A restore is no client's request: it waits for a partition that moves, a worker that starts, or others that have their turn. */
+  async #patiently<Result extends object>(attempt: () => Promise<Result>): Promise<Result> {
+    const { clock } = this.#parts;
     const until = clock.monotonic() + ADMINISTRATION_WAIT_MS;
     for (;;) {
-      const { outcome } = await dispatcher.submit(op, undefined, ADMINISTRATION_WAIT_MS);
-      const again = outcome.kind === "failed" && passes(outcome.code) && clock.monotonic() < until;
+      const outcome = await attempt();
+      const again = isFailure(outcome) && passes(outcome.code) && clock.monotonic() < until;
       if (!again || this.#signal.aborted) return outcome;
       await sleep(clock, RETRY_MS);
     }
@@ -188,7 +199,7 @@ class Restore {
       this.#counts.templates_skipped += 1;
       return;
     }
-    const changed = await control.putSchema(id, text);
+    const changed = await this.#patiently(() => control.putSchema(id, text));
     if (changed.kind === "done") this.#counts.templates += 1;
     else if (passes(changed.code)) this.#fail(number, changed);
     else this.#refuse(number, { ...changed, message: "the template is not a schema that this server takes" });
@@ -197,7 +208,7 @@ class Restore {
   async #apiKey(line: Line, number: number): Promise<void> {
     const key = parseStoredKey(line.key);
     if (key === undefined) return this.#refuse(number, failure("bad_request", "it is no API key"));
-    const changed = await this.#parts.control.restoreApiKeys([key]);
+    const changed = await this.#patiently(() => this.#parts.control.restoreApiKeys([key]));
     if (changed.kind === "failed") return this.#fail(number, changed);
     if (changed.value.added === 0) this.#counts.api_keys_skipped += 1;
     else this.#counts.api_keys += 1;

@@ -302,8 +302,14 @@ Deno.test("what passes is waited for; what does not ends it", async () => {
   const to = new MemoryDatabase(keys(["k1", 1]));
   let tries = 0;
   to.before = () => ++tries % 3 === 0 ? undefined : failure(tries % 2 ? "no_worker" : "overloaded", "not now");
+  const putSchema = to.putSchema.bind(to);
+  to.putSchema = (...options) =>
+    ++tries % 3 === 0 ? putSchema(...options) : Promise.resolve(failure("overloaded", "not now"));
+  const restoreApiKeys = to.restoreApiKeys.bind(to);
+  to.restoreApiKeys = (...options) =>
+    ++tries % 3 === 0 ? restoreApiKeys(...options) : Promise.resolve(failure("storage_unavailable", "not now"));
   const last = await restored(to, bytes);
-  assert.deepEqual([last.status, last.entities], ["done", 5]);
+  assert.deepEqual([last.status, last.entities, last.templates, last.api_keys], ["done", 5, 1, 1]);
   to.before = () => failure("storage_unavailable", "the disk is full");
   assert.match(why(await restored(to, bytes)), /^storage_unavailable: line \d+: the disk is full$/);
 });
