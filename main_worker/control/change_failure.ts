@@ -12,10 +12,6 @@ export function changeFailure(error: unknown, what: string): Failure {
 }
 
 /** Where too many wait for their turn. */
-export const CHANGES_WAIT: Failure = failure(
-  "overloaded",
-  "Too many changes are waiting already; nothing was changed",
-  {
-    retryAfterS: RETRY_AFTER_S,
-  },
-);
+export const CHANGES_WAIT: Failure = failure("overloaded", "Too many changes are waiting; nothing was changed", {
+  retryAfterS: RETRY_AFTER_S,
+});

@@ -16,8 +16,11 @@ export interface ListingParts {
   sealer(): Sealer;
 }
 
-/** Partitions that are read, and documents that are opened, before others get a turn: a page of 1,000 is a long pause. */
+/**
+ * Partitions and bytes that are read, and documents that are opened, before others get a turn: a page of 1,000 is a long pause.
+ */
 const PARTITIONS_A_TURN = 8;
+const BYTES_A_TURN = 1024 * 1024;
 const DOCUMENTS_A_TURN = 32;
 
 /** Lists what this worker owns of the request's partitions; the others are named in the answer, which is then not whole. */
@@ -129,6 +132,7 @@ async function itemsOf(
 ): Promise<{ items: ListItem[]; full: boolean }> {
   const items: ListItem[] = [];
   let bytes = 0;
+  let bytesInTurn = 0;
   let full = false;
   for (let at = 0; at < found.length && !full; at += DOCUMENTS_A_TURN) {
     const some: Listed[] = [];
@@ -139,6 +143,10 @@ async function itemsOf(
       full = want !== "meta" && bytes > bytesMax && items.length + some.length > 0;
       if (full) break;
       some.push(listed);
+      if (want !== "meta" && (bytesInTurn += listed.size) >= BYTES_A_TURN) {
+        await sleep(parts.clock, 0);
+        bytesInTurn = 0;
+      }
     }
     items.push(...await Promise.all(some.map((entry) => item(parts, entry, want))));
   }

@@ -102,13 +102,9 @@ export class OwnerLister implements Lister {
 }
 
 /** The answer where no turn came. */
-export const OVERLOADED_LISTING: Failure = failure(
-  "overloaded",
-  "too many listings are under way; ask again in a moment",
-  {
-    retryAfterS: RETRY_AFTER_S,
-  },
-);
+export const OVERLOADED_LISTING: Failure = failure("overloaded", "too many listings are under way; ask again soon", {
+  retryAfterS: RETRY_AFTER_S,
+});
 
 const UNREADABLE: Failure = failure(
   "storage_unavailable",
