@@ -70,7 +70,7 @@ export const SCHEMA_TURNS = { atOnce: 1, waitingMax: 16 * MIB, waitMs: 8_000 };
 // Credentials.
 export const API_KEYS_MAX = 10_000;
 /** Changes of the keys that wait for those before them. */
-export const API_KEY_TURNS = { atOnce: 1, waitingMax: 256, waitMs: 8_000 };
+export const API_KEY_TURNS = { atOnce: 1, waitingMax: 1_000, waitMs: 8_000 };
 export const API_KEY_NAME_BYTES_MAX = 128;
 export const CREDENTIAL_BYTES_MAX = 4 * KIB;
 /** What a client calls itself when it logs in. */
@@ -94,7 +94,7 @@ export const QUEUE_BYTES_MAX = 64 * MIB;
  * Pages of listings that a worker makes, and a front thread asks for, at a time: each may be megabytes. What waits for its turn in
  * both places has some time of the request's left to be done.
  */
-export const LISTING_TURNS = { atOnce: 4, waitingMax: 256, waitMs: 4_000 };
+export const LISTING_TURNS = { atOnce: 4, waitingMax: 2_000, waitMs: 4_000 };
 /** Bytes of the documents that a worker patches at a time, each of which is in memory several times. */
 export const PATCH_TURNS = { atOnce: 16 * MIB, waitingMax: 64 * MIB, waitMs: 4_000 };
 /** Writes with an unknown outcome that the main worker remembers; beyond it, writes are refused. */

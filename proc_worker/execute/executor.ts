@@ -177,7 +177,7 @@ export class Executor {
       case "put":
         return this.#order.run(op.name, () => this.#decide(op, (again) => this.#put(op, again)));
       case "patch":
-        return this.#order.run(op.name, () => this.#patchInTurn(op));
+        return this.#order.run(op.name, () => this.#decide(op, () => this.#patch(op)));
       case "delete":
         return this.#order.run(op.name, () => this.#decide(op, () => this.#delete(op)));
       case "rewrap":
@@ -239,13 +239,6 @@ export class Executor {
     return await this.#write(op, before, op.payload, blind);
   }
 
-  /** A patch of a few bytes makes a whole document anew. */
-  #patchInTurn(op: Operation): Promise<OperationResult> {
-    const size = this.#parts.cache.version(op.name)?.meta.size ?? this.#documentBytesMax;
-    const work = () => this.#decide(op, () => this.#patch(op));
-    return this.#patches.run(work, OVERLOADED, size + op.payload.byteLength);
-  }
-
   async #patch(op: Operation): Promise<OperationResult | "conflict"> {
     const before = await this.#current(op);
     if (before === undefined) return op.ifMatch ? this.#conditionMissed(op, undefined)! : ABSENT;
@@ -253,6 +246,12 @@ export class Executor {
     if (before.opId === op.opId) return { kind: "stored", meta: before.meta };
     const missed = this.#conditionMissed(op, before);
     if (missed) return missed;
+    // However small the patch is, the whole document is made anew.
+    const bytes = before.document.byteLength + op.payload.byteLength;
+    return await this.#patches.run(() => this.#writePatched(op, before), OVERLOADED, bytes);
+  }
+
+  async #writePatched(op: Operation, before: Current): Promise<OperationResult | "conflict"> {
     const patched = applyMergePatch(before.document, op.payload, this.#documentBytesMax);
     if (patched.kind === "failed") return patched;
     const refused = await this.#judged(op, patched.document);
