@@ -23,7 +23,7 @@ export interface FrontParts {
   readonly random: Random;
   readonly log: Logger;
   readonly metrics: DispatcherMetrics;
-  readonly store: Pick<Store, "kind" | "partitions" | "list">;
+  readonly store: Pick<Store, "kind" | "partitions" | "list" | "schemaPrefixes">;
   /** Bytes of the read cache; 0 turns it off. */
   readonly cacheBytes: number;
   /** Memory of the coherence table, from {@linkcode CoherenceTable.allocate}; the same for all fronts. */
@@ -67,9 +67,16 @@ export function createFront(parts: FrontParts): Front {
   });
   const client = (session: string) => dispatcher.client(session);
   const operations = new Operations(random, parts.store.partitions);
-  const lister = parts.store.list === undefined
+  const { store } = parts;
+  const lister = store.list === undefined || store.schemaPrefixes === undefined
     ? new OwnerLister({ clock, routes: () => dispatcher.routes, client })
-    : new StoreLister({ list: parts.store.list.bind(parts.store), dispatcher, operations, clock });
+    : new StoreLister({
+      list: store.list.bind(store),
+      schemaPrefixes: store.schemaPrefixes.bind(store),
+      dispatcher,
+      operations,
+      clock,
+    });
   const cache = new ReadCache(parts.cacheBytes, coherence);
   const watches = new WatchHub({ clock, log: log.child("watch"), control, client, id: dispatcher.id });
   return {

@@ -83,6 +83,11 @@ export interface Store {
   openEntities(holder: string): Promise<Entities>;
   /** Lists entities of the whole store in byte order of their names, where `listing` is `store`. @throws {StorageError} */
   list?(query: ListQuery): Promise<Listed[]>;
+  /**
+   * What names begin with up to their separator and with it (`encode(schema_id) + "_"`), where `listing` is `store`: of all entities,
+   * and perhaps of some that are gone, or of what is none. @throws {StorageError}
+   */
+  schemaPrefixes?(): Promise<string[]>;
   /** Resolves when the store answers. @throws {StorageError} */
   probe(): Promise<void>;
   close(): Promise<void>;

@@ -364,15 +364,23 @@ export class S3Emulator {
     const token = query.get("continuation-token");
     const after = token !== null ? atob(token) : query.get("start-after") ?? "";
     const limit = Math.min(1_000, Number(query.get("max-keys") ?? 1_000));
+    const delimiter = query.get("delimiter") ?? "";
     const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
-    const page = keys.slice(0, limit);
-    const more = keys.length > page.length;
-    const contents = page.map((key) => {
+    // With a delimiter all keys that begin alike up to it are one item.
+    const items = new Map(keys.map((key): [string, boolean] => {
+      const end = delimiter === "" ? -1 : key.indexOf(delimiter, prefix.length);
+      return end < 0 ? [key, false] : [key.slice(0, end + delimiter.length), true];
+    }));
+    const left = [...items].filter(([item]) => item > after);
+    const page = left.slice(0, limit);
+    const more = left.length > page.length;
+    const contents = page.map(([key, isPrefix]) => {
+      if (isPrefix) return `<CommonPrefixes><Prefix>${escape(key)}</Prefix></CommonPrefixes>`;
       const { etag, bytes, modifiedMs } = objects.get(key)!;
       return `<Contents><Key>${escape(key)}</Key><LastModified>${new Date(modifiedMs).toISOString()}</LastModified>` +
         `<ETag>&quot;${etag}&quot;</ETag><Size>${bytes.length}</Size></Contents>`;
     }).join("");
-    const next = more ? `<NextContinuationToken>${btoa(page.at(-1)!)}</NextContinuationToken>` : "";
+    const next = more ? `<NextContinuationToken>${btoa(page.at(-1)![0])}</NextContinuationToken>` : "";
     return {
       status: 200,
       headers: { "content-type": "application/xml" },

@@ -14,7 +14,7 @@ import { type ListQuery, StorageError } from "../../../shared/storage/store.ts";
 import type { ListResponse, OperationResult } from "../../../shared/wire/messages.ts";
 import type { WorkerClient } from "../../../shared/wire/transport.ts";
 import { type ListedPage, OwnerLister } from "./lister.ts";
-import { StoreLister } from "./store_lister.ts";
+import { StoreLister, type StoreListerParts } from "./store_lister.ts";
 import { dispatching, meta, routes, SCHEMA } from "./testing.ts";
 
 const LISTING = { prefix: "", after: "", limit: 10, want: "meta" } as const;
@@ -58,13 +58,21 @@ const nameOf = (key: string): EntityName => entityName(SCHEMA, parseEntityKey(ke
 
 type ReadAnswer = (name: EntityName) => OperationResult;
 
+/** Lists a bucket that holds no schema. */
+function storeLister(
+  { dispatcher, operations, clock }: ReturnType<typeof dispatching>,
+  list: StoreListerParts["list"],
+): StoreLister {
+  return new StoreLister({ list, schemaPrefixes: () => Promise.resolve([]), dispatcher, operations, clock });
+}
+
 /** A bucket that lists entities of these sizes, each of which is read as `answer` says. */
 function storeListing(sizes: Readonly<Record<string, number>>, answer: ReadAnswer = () => FOUND) {
   const d = dispatching(routes(1, "a"), "bucket");
   const all = Object.entries(sizes).map(([key, size]) => ({ name: nameOf(key), size, envelope: new Uint8Array() }));
   const list = ({ after = "", limit }: ListQuery) =>
     Promise.resolve(all.filter(({ name }) => name > after).slice(0, limit));
-  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations, clock: d.clock });
+  const lister = storeLister(d, list);
   return {
     [Symbol.dispose]: d[Symbol.dispose],
     /** The names of a page, with what is wrong with them, and whether there are more; or the code of the failure. */
@@ -117,12 +125,7 @@ Deno.test("lister: what cannot be opened is listed as that; what cannot be read 
 Deno.test("lister: a bucket that does not answer fails the page; a bug is no page", async () => {
   using d = dispatching(routes(1, "a"), "bucket");
   const listing = (error: Error) =>
-    new StoreLister({
-      list: () => Promise.reject(error),
-      dispatcher: d.dispatcher,
-      operations: d.operations,
-      clock: d.clock,
-    })
+    storeLister(d, () => Promise.reject(error))
       .page(LISTING);
   const page = await listing(new StorageError("unavailable", "the service is away"));
   assert(page.kind === "failed" && page.code === "storage_unavailable");
@@ -133,7 +136,7 @@ Deno.test("lister: pages of a bucket with documents have turns, pages of names n
   using d = dispatching(routes(1, "a"), "bucket");
   let asked = 0;
   const list = () => (asked++, new Promise<never>(() => {}));
-  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations, clock: d.clock });
+  const lister = storeLister(d, list);
   const refused: string[] = [];
   const tell = (page: ListedPage) => refused.push(page.kind === "failed" ? page.code : page.kind);
   for (let n = 0; n < LISTING_TURNS.atOnce + 1; n++) void lister.page({ ...LISTING, want: "documents" }).then(tell);
@@ -145,23 +148,25 @@ Deno.test("lister: pages of a bucket with documents have turns, pages of names n
   assert.deepEqual(refused, ["overloaded"]);
 });
 
-Deno.test("lister: the schemas of a bucket are found without listing their entities", async () => {
+Deno.test("lister: the schemas of a bucket are those of which a listing finds an entity, some looked at together", async () => {
   using d = dispatching(routes(1, "a"), "bucket");
-  const all = ["a", "b", "b-c", "d"].flatMap((schema) =>
-    ["1", "2", "3"].map((key) => entityName(parseSchemaId(schema), parseEntityKey(key)))
-  ).sort();
-  let listed = 0;
-  const list = ({ after = "", limit }: ListQuery) => {
-    const page = all.filter((name) => name > after).slice(0, limit);
-    listed += page.length;
-    return Promise.resolve(page.map((name) => ({ name, size: 1, envelope: new Uint8Array() })));
+  const ids = Array.from({ length: 100 }, (_, n) => `schema-${String(n).padStart(2, "0")}`);
+  const prefixes = ids.map((id) => schemaPrefix(parseSchemaId(id)));
+  let [listed, together, mostTogether] = [0, 0, 0];
+  const list = async ({ prefix, limit }: ListQuery) => {
+    listed += limit;
+    mostTogether = Math.max(mostTogether, ++together);
+    await settled();
+    together -= 1;
+    const name = `${prefix}k` as EntityName;
+    return prefixes.includes(prefix) ? [{ name, size: 1, envelope: new Uint8Array() }] : [];
   };
-  const lister = new StoreLister({ list, dispatcher: d.dispatcher, operations: d.operations, clock: d.clock });
+  const schemaPrefixes = () => Promise.resolve([...prefixes.slice(0, 50), "gone_", "%ZZ_", ...prefixes.slice(50)]);
+  const { dispatcher, operations, clock } = d;
+  const lister = new StoreLister({ list, schemaPrefixes, dispatcher, operations, clock });
   const page = await lister.page({ ...LISTING, want: "counts" });
   assert(page.kind === "page");
-  assert.deepEqual(
-    [...page.counts!.keys()].sort(),
-    ["a", "b", "b-c", "d"].map((id) => schemaPrefix(parseSchemaId(id))).sort(),
-  );
-  assert.equal(listed, 4);
+  assert.deepEqual([...page.counts!.keys()], prefixes);
+  assert.equal(listed, 102);
+  assert(mostTogether > 1 && mostTogether <= 16, `${mostTogether}`);
 });

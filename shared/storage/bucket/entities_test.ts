@@ -402,6 +402,18 @@ Deno.test("an object larger than any envelope is not read", async () => {
   });
 });
 
+Deno.test("schemas are found over pages of the service, what is none among them", async () => {
+  await withStore(async (emulator, _, store) => {
+    const prefixes = Array.from({ length: 1_050 }, (_, n) => `schema${String(n).padStart(4, "0")}_`);
+    for (const prefix of prefixes) {
+      for (const key of ["1", "2"]) emulator.set(envelopeKey(`${prefix}${key}`), envelopeOf(key, 1));
+    }
+    emulator.set("files/README", new Uint8Array(1));
+    emulator.set("files/not us_at all", new Uint8Array(1));
+    assert.deepEqual((await store.schemaPrefixes()).sort(), ["not us_", ...prefixes]);
+  });
+});
+
 Deno.test("pages of a listing hold envelopes up to their bytes, and skip what was deleted meanwhile", async () => {
   await withStore(async (emulator, entities, store) => {
     const names = ["a", "b", "c", "d"].map((key) => ({ key, ...named(key) }));

@@ -4,7 +4,7 @@ import type { EntityName } from "../../names.ts";
 import type { Clock } from "../../seams/clock.ts";
 import { withinBytes } from "../page.ts";
 import type { Listed, ListQuery } from "../store.ts";
-import { envelopeKey } from "./layout.ts";
+import { envelopeKey, FILES_PREFIX } from "./layout.ts";
 import { type Listing, type ListingSource, OrderedListing } from "./listing.ts";
 import type { ObjectClient } from "./object_client.ts";
 import { type Requests, storageError } from "./requests.ts";
@@ -51,6 +51,30 @@ export async function fetchPage(
       // Everything on this page was deleted since it was listed: an empty answer would mean the end.
       if (page.length > 0 || some.length === 0) return page;
       after = some.at(-1)!.name;
+    }
+  } catch (error) {
+    throw storageError(error, false);
+  }
+}
+
+/** What names of objects that may be entities begin with, up to their separator and with it. @throws {StorageError} */
+export async function fetchSchemaPrefixes({ client, requests, clock }: ListingParts): Promise<string[]> {
+  const found: string[] = [];
+  try {
+    let continuation: string | undefined;
+    for (;;) {
+      const query = {
+        prefix: FILES_PREFIX,
+        delimiter: "_",
+        limit: S3_LIST_KEYS_MAX,
+        ...(continuation === undefined ? {} : { continuation }),
+      };
+      const page = await requests.run("list", (signal) => client.list(query, signal), {
+        deadline: clock.monotonic() + S3_OPERATION_MS,
+      });
+      for (const prefix of page.value.prefixes ?? []) found.push(prefix.slice(FILES_PREFIX.length));
+      continuation = page.value.next;
+      if (continuation === undefined) return found;
     }
   } catch (error) {
     throw storageError(error, false);

@@ -6,6 +6,7 @@ import type {
   KeyQuery,
   ObjectBody,
   ObjectClient,
+  ObjectEntry,
   ObjectHead,
   ObjectPage,
   PutAnswer,
@@ -42,12 +43,22 @@ export class MemoryBucket {
     return "deleted";
   }
 
-  /** A continuation is the last key of the page before. */
-  list({ prefix, startAfter, continuation, limit }: KeyQuery): ObjectPage {
+  /** A continuation is the last key, or common beginning of keys, of the page before. */
+  list({ prefix, startAfter, continuation, delimiter, limit }: KeyQuery): ObjectPage {
     const after = continuation ?? startAfter ?? "";
-    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort(compareNames);
-    const entries = keys.slice(0, limit).map((key) => ({ key, ...this.head(key)!, modifiedMs: 0 }));
-    return keys.length > limit ? { entries, next: entries.at(-1)!.key } : { entries };
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after);
+    const [entries, prefixes]: [ObjectEntry[], string[]] = [[], []];
+    let last: string | undefined;
+    for (const key of keys.sort(compareNames)) {
+      const end = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
+      const item = end < 0 ? key : key.slice(0, end + 1);
+      if (item === last || item <= after) continue;
+      if (entries.length + prefixes.length === limit) return { entries, prefixes, next: last! };
+      if (end < 0) entries.push({ key, ...this.head(key)!, modifiedMs: 0 });
+      else prefixes.push(item);
+      last = item;
+    }
+    return { entries, prefixes };
   }
 }
 

@@ -23,6 +23,8 @@ export interface ObjectEntry extends ObjectHead {
 export interface ObjectPage {
   /** In the byte order of keys. */
   readonly entries: readonly ObjectEntry[];
+  /** With a delimiter: what the keys that have it begin with, up to it and with it. */
+  readonly prefixes?: readonly string[];
   /** Continues the listing; absent on its last page. */
   readonly next?: string;
 }
@@ -32,6 +34,8 @@ export interface KeyQuery {
   readonly prefix: string;
   readonly startAfter?: string;
   readonly continuation?: string;
+  /** Keys that have it after the prefix are not listed by themselves: all that begin alike up to it count as one. */
+  readonly delimiter?: string;
   readonly limit: number;
 }
 

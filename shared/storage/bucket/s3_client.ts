@@ -279,6 +279,7 @@ class SdkClient implements ObjectClient {
           Bucket: this.#at.bucket,
           Prefix: query.prefix,
           MaxKeys: query.limit,
+          ...(query.delimiter === undefined ? {} : { Delimiter: query.delimiter }),
           ...(query.continuation !== undefined
             ? { ContinuationToken: query.continuation }
             : query.startAfter !== undefined
@@ -293,12 +294,13 @@ class SdkClient implements ObjectClient {
         etag: object.ETag ?? "",
         modifiedMs: object.LastModified?.getTime() ?? 0,
       }));
-      if (answer.IsTruncated !== true) return { entries };
+      const prefixes = (answer.CommonPrefixes ?? []).map(({ Prefix }) => Prefix ?? "");
+      if (answer.IsTruncated !== true) return { entries, prefixes };
       const next = answer.NextContinuationToken;
       if (next === undefined || next === "") {
         throw new ObjectError("rejected", "NoToken", `${this.place} cut a listing short without saying how to go on`);
       }
-      return { entries, next };
+      return { entries, prefixes, next };
     });
   }
 

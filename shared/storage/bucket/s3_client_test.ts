@@ -67,6 +67,27 @@ Deno.test("keys with every character that a storage name may have arrive as they
   });
 });
 
+Deno.test("keys that begin alike up to a delimiter are one item, over pages of any size", async () => {
+  await withClient(async (client) => {
+    const keys = ["files/a%5Fb_1", "files/a%5Fb_2_3", "files/alone", "files/b_1", "files/b_2", "files/b+_1", "other_1"];
+    for (const key of keys) await client.put(key, BODY, undefined, signal());
+    for (const limit of [1, 2, 3, 1_000]) {
+      const [alone, prefixes]: [string[], string[]] = [[], []];
+      let continuation: string | undefined;
+      for (;;) {
+        const query = { prefix: "files/", delimiter: "_", limit, ...(continuation && { continuation }) };
+        const page = await client.list(query, signal());
+        assert.ok(page.entries.length + page.prefixes!.length <= limit);
+        alone.push(...page.entries.map((entry) => entry.key));
+        prefixes.push(...page.prefixes!);
+        continuation = page.next;
+        if (continuation === undefined) break;
+      }
+      assert.deepEqual([alone, prefixes], [["files/alone"], ["files/a%5Fb_", "files/b+_", "files/b_"]]);
+    }
+  });
+});
+
 Deno.test("a request goes out once: not again when its reused connection breaks, nor when it is called off", async () => {
   await withClient(async (client, emulator) => {
     for (const effect of [{ kind: "lost" }, { kind: "reset" }] as const) {

@@ -16,7 +16,7 @@ import { type Conditions, describeMissing, probeConditions } from "./conditions.
 import { BucketEntities } from "./entities.ts";
 import { AUTH_PREFIX, MANIFEST_KEY, TEMPLATES_PREFIX } from "./layout.ts";
 import { type Lease, takeLease } from "./lease.ts";
-import { fetchPage } from "./listed.ts";
+import { fetchPage, fetchSchemaPrefixes } from "./listed.ts";
 import type { ObjectBody, ObjectClient } from "./object_client.ts";
 import { RequestFailure, type RequestHooks, Requests, storageError } from "./requests.ts";
 import { openS3Client, type S3Options } from "./s3_client.ts";
@@ -229,6 +229,11 @@ export class BucketStore implements Store {
   async list(query: ListQuery): Promise<Listed[]> {
     this.#checkOpen();
     return await fetchPage({ client: this.#client, requests: this.#requests, clock: this.#context.clock }, query);
+  }
+
+  async schemaPrefixes(): Promise<string[]> {
+    this.#checkOpen();
+    return await fetchSchemaPrefixes({ client: this.#client, requests: this.#requests, clock: this.#context.clock });
   }
 
   async probe(): Promise<void> {
