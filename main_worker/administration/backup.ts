@@ -3,19 +3,18 @@
  * its hash), and a last line with counts and the SHA-256 of all bytes before it; without that line a backup is truncated.
  */
 import { createHash } from "node:crypto";
-import { ADMINISTRATION_WAIT_MS, BACKUP_CHUNK_BYTES, BACKUP_PAGE } from "../../shared/limits.ts";
+import { BACKUP_CHUNK_BYTES, BACKUP_PAGE } from "../../shared/limits.ts";
 import type { Partition } from "../../shared/names.ts";
-import type { ErrorCode, Failure } from "../../shared/outcome.ts";
-import { type Clock, sleep } from "../../shared/seams/clock.ts";
+import type { Failure } from "../../shared/outcome.ts";
+import type { Clock } from "../../shared/seams/clock.ts";
 import type { Control } from "../control/control.ts";
 import { storedKey } from "../control/credentials.ts";
 import type { Lister, Listing } from "../front/dispatch/lister.ts";
 import type { ListItem } from "../../shared/wire/messages.ts";
+import { patiently } from "./patience.ts";
 
 /** Version of the format; a restore refuses another one. */
 export const BACKUP_FORMAT = 1;
-
-const RETRY_MS = 500;
 
 export interface BackupParts {
   readonly control: Pick<Control, "snapshot">;
@@ -40,7 +39,7 @@ export class BackupError extends Error {
 /**
  * Makes a backup while it is read; each entity as of some moment during it. Nothing is made ahead of the reader: at most a
  * page of envelopes is in memory.
- * @throws {BackupError} when a partition could not be read for {@linkcode ADMINISTRATION_WAIT_MS}; the last line is missing then.
+ * @throws {BackupError} when a partition could not be read for `ADMINISTRATION_WAIT_MS`; the last line is missing then.
  */
 export async function* backup(parts: BackupParts, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
   const { control, clock, storeId, partitions, version } = parts;
@@ -78,11 +77,6 @@ export function listingsOf(listing: "owners" | "store", partitions: number): { p
   return Array.from({ length: partitions }, (_, partition) => ({ partitions: [partition as Partition] }));
 }
 
-/** What comes again by itself: an operation or a listing that ended so is repeated. */
-export function passes(code: ErrorCode | undefined): boolean {
-  return code === "no_worker" || code === "overloaded" || code === "storage_unavailable" || code === "deadline";
-}
-
 async function* pages(parts: BackupParts, signal: AbortSignal): AsyncGenerator<readonly ListItem[], void, void> {
   for (const some of listingsOf(parts.listing, parts.partitions)) {
     for (let after = "", more = true; more;) {
@@ -95,14 +89,13 @@ async function* pages(parts: BackupParts, signal: AbortSignal): AsyncGenerator<r
 }
 
 async function onePage({ lister, clock }: BackupParts, listing: Listing, signal: AbortSignal) {
-  const until = clock.monotonic() + ADMINISTRATION_WAIT_MS;
-  for (;;) {
+  const page = await patiently(clock, signal, () => {
     signal.throwIfAborted();
-    const page = await lister.page(listing);
-    if (page.kind === "page") return page;
-    if (!passes(page.code) || clock.monotonic() > until) throw new BackupError(page);
-    await sleep(clock, RETRY_MS, signal);
-  }
+    return lister.page(listing);
+  });
+  if (page.kind === "page") return page;
+  signal.throwIfAborted();
+  throw new BackupError(page);
 }
 
 /** Puts lines together into chunks, and keeps the checksum. */

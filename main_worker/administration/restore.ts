@@ -9,19 +9,15 @@ import {
 } from "../../shared/limits.ts";
 import { entityName, parseSchemaId, type SchemaId, splitEntityName } from "../../shared/names.ts";
 import { type Failure, failure, type Outcome } from "../../shared/outcome.ts";
-import { type Clock, sleep } from "../../shared/seams/clock.ts";
+import type { Clock } from "../../shared/seams/clock.ts";
 import type { Operation } from "../../shared/wire/messages.ts";
 import type { ControlPlane } from "../control/control_plane.ts";
 import { parseStoredKey } from "../control/credentials.ts";
 import type { Dispatcher } from "../front/dispatch/dispatcher.ts";
 import type { Operations } from "../front/dispatch/operations.ts";
-import {
-  type ExistingPolicy,
-  isFailure,
-  type RestoreCounts,
-  type RestoreProgress,
-} from "../front/rest/admin_operations.ts";
-import { BACKUP_FORMAT, passes } from "./backup.ts";
+import type { ExistingPolicy, RestoreCounts, RestoreProgress } from "../front/rest/admin_operations.ts";
+import { BACKUP_FORMAT } from "./backup.ts";
+import { passes, patiently } from "./patience.ts";
 import { BadBackup, fromBase64, type Line, parseLine, splitLines } from "./restore_lines.ts";
 
 export interface RestoreParts {
@@ -36,7 +32,6 @@ export interface RestoreParts {
 /** A progress line after so many lines of the backup, and after so much time. */
 const PROGRESS_EVERY = 1_000;
 const PROGRESS_MS = 1_000;
-const RETRY_MS = 500;
 
 /**
  * Reads a backup and restores it. What was counted before a failure is restored and stays. Damaged entities and templates are
@@ -176,16 +171,9 @@ class Restore {
     );
   }
 
-  /** A restore is no client's request: it waits for a partition that moves, a worker that starts, or others that have their turn. */
-  async #patiently<Result extends object>(attempt: () => Promise<Result>): Promise<Result> {
-    const { clock } = this.#parts;
-    const until = clock.monotonic() + ADMINISTRATION_WAIT_MS;
-    for (;;) {
-      const outcome = await attempt();
-      const again = isFailure(outcome) && passes(outcome.code) && clock.monotonic() < until;
-      if (!again || this.#signal.aborted) return outcome;
-      await sleep(clock, RETRY_MS);
-    }
+  /** Waits for a partition that moves, a worker that starts, or others that have their turn. */
+  #patiently<Result extends object>(attempt: () => Promise<Result>): Promise<Result> {
+    return patiently(this.#parts.clock, this.#signal, attempt);
   }
 
   async #template(line: Line, number: number): Promise<void> {

@@ -12,7 +12,8 @@ import type { Dispatcher } from "../front/dispatch/dispatcher.ts";
 import type { Lister, Listing } from "../front/dispatch/lister.ts";
 import type { Operations } from "../front/dispatch/operations.ts";
 import type { RewrapProgress } from "../front/rest/admin_operations.ts";
-import { listingsOf, passes } from "./backup.ts";
+import { listingsOf } from "./backup.ts";
+import { passes } from "./patience.ts";
 
 /** Object on the `_auth` shelf while a re-encryption is under way. */
 export const REWRAP_MARK_OBJECT = "rewrap.json";

@@ -5,8 +5,7 @@ import { type Failure, failure } from "../../shared/outcome.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import { type Random, randomHex } from "../../shared/seams/random.ts";
 import { type Shelf, StorageError } from "../../shared/storage/store.ts";
-import { Turns } from "../../shared/turns.ts";
-import { changeFailure, CHANGES_WAIT } from "./change_failure.ts";
+import { changeFailure, Changes } from "./changes.ts";
 import type { ApiKey, Changed, Credentials, NewApiKey, Permission } from "./control.ts";
 
 /** Name of the object on the store's `_auth` shelf. */
@@ -42,12 +41,11 @@ export interface StoredKey {
 export class CredentialStore {
   readonly #options: CredentialOptions;
   #current: Credentials;
-  readonly #turns: Turns;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #changes: Changes;
 
   private constructor(options: CredentialOptions, apiKeys: readonly ApiKey[]) {
     this.#options = options;
-    this.#turns = new Turns(options.clock, API_KEY_TURNS);
+    this.#changes = new Changes(options.clock, API_KEY_TURNS);
     this.#current = {
       revision: 1,
       adminKeyHash: options.adminKeyHash,
@@ -70,7 +68,7 @@ export class CredentialStore {
 
   /** Makes a key. The secret is in the answer and nowhere else. */
   create(key: NewApiKey): Promise<Changed<{ key: ApiKey; secret: string }>> {
-    return this.#inTurn(async () => {
+    return this.#changes.ofClient(async () => {
       const nowMs = this.#options.clock.now();
       let others = this.#current.apiKeys;
       if (others.length >= API_KEYS_MAX) {
@@ -96,7 +94,7 @@ export class CredentialStore {
 
   /** Removes a key; when it has answered, no front accepts it or a session of it any more. */
   revoke(id: string): Promise<Changed<{ existed: boolean }>> {
-    return this.#inTurn<{ existed: boolean }>(async () => {
+    return this.#changes.ofClient<{ existed: boolean }>(async () => {
       const rest = this.#current.apiKeys.filter((key) => key.id !== id);
       if (rest.length === this.#current.apiKeys.length) return { kind: "done", value: { existed: false } };
       const failed = await this.#replace(rest);
@@ -106,7 +104,7 @@ export class CredentialStore {
 
   /** Adds keys of a backup by their hashes; those whose id or hash is there already stay as they are. Answers how many were added. */
   restore(keys: readonly ApiKey[]): Promise<Changed<{ added: number }>> {
-    return this.#inOrder(async () => {
+    return this.#changes.own(async () => {
       const present = this.#current.apiKeys;
       const taken = new Set(present.flatMap(({ id, hash }) => [id, hash]));
       const added = keys.filter(({ id, hash }) => {
@@ -133,17 +131,6 @@ export class CredentialStore {
     this.#current = { ...this.#current, revision: this.#current.revision + 1, apiKeys };
     await this.#options.publish(this.#current);
     return undefined;
-  }
-
-  /** Makes a client's change, in order, unless too many wait already. */
-  #inTurn<T>(change: () => Promise<Changed<T>>): Promise<Changed<T>> {
-    return this.#turns.run(() => this.#inOrder(change), CHANGES_WAIT);
-  }
-
-  #inOrder<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(change);
-    this.#last = result.catch(() => {});
-    return result;
   }
 }
 

@@ -14,8 +14,7 @@ import { type Failure, failure } from "../../shared/outcome.ts";
 import { compileSchema } from "../../shared/schema/validator.ts";
 import type { Clock, Timer } from "../../shared/seams/clock.ts";
 import type { Shelf } from "../../shared/storage/store.ts";
-import { Turns } from "../../shared/turns.ts";
-import { changeFailure, CHANGES_WAIT } from "./change_failure.ts";
+import { changeFailure, Changes } from "./changes.ts";
 import type { Changed, Schemas, Template } from "./control.ts";
 
 /** What {@linkcode SchemaStore.open} needs. */
@@ -39,8 +38,7 @@ export class SchemaStore {
   readonly #options: SchemaStoreOptions;
   #kept: ReadonlyMap<SchemaId, Kept> = new Map();
   #current: Schemas = { revision: 1, templates: new Map() };
-  readonly #turns: Turns;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #changes: Changes;
   #timer: Timer | undefined;
   #closed = false;
   /** Whether the shelf could not be read at the last look: said once, not at each. */
@@ -50,7 +48,7 @@ export class SchemaStore {
 
   private constructor(options: SchemaStoreOptions) {
     this.#options = options;
-    this.#turns = new Turns(options.clock, SCHEMA_TURNS);
+    this.#changes = new Changes(options.clock, SCHEMA_TURNS);
   }
 
   /** Reads all templates. @throws {StorageError} */
@@ -68,7 +66,7 @@ export class SchemaStore {
 
   /** Stores a template, if it is a valid schema; when it has answered, every front judges by it. */
   put(id: SchemaId, text: Uint8Array): Promise<Changed<{ created: boolean }>> {
-    return this.#inTurn(text.length, async () => {
+    return this.#changes.ofClient(async () => {
       const refused = await this.#refusal(id, text);
       if (refused !== undefined) return refused;
       try {
@@ -80,12 +78,12 @@ export class SchemaStore {
       const kept = new Map(this.#kept).set(id, { template: { hash: templateHash(text), text }, revision: undefined });
       await this.#replace(kept);
       return { kind: "done", value: { created } };
-    });
+    }, text.length);
   }
 
   /** Removes a template; when it has answered, writes of the id are not judged any more. */
   delete(id: SchemaId): Promise<Changed<{ existed: boolean }>> {
-    return this.#inTurn(1, async () => {
+    return this.#changes.ofClient(async () => {
       let existed: boolean;
       try {
         existed = await this.#options.shelf.delete(id);
@@ -104,7 +102,7 @@ export class SchemaStore {
 
   /** Looks at the shelf now, instead of when it is time. Answers whether anything had changed. */
   poll(): Promise<boolean> {
-    return this.#inOrder(() => this.#look());
+    return this.#changes.own(() => this.#look());
   }
 
   /** Looks no more. */
@@ -195,17 +193,6 @@ export class SchemaStore {
         },
       ).finally(() => this.#schedule());
     }, TEMPLATE_POLL_MS);
-  }
-
-  /** Makes a client's change, in order, unless too much waits already. */
-  #inTurn<T>(weight: number, change: () => Promise<Changed<T>>): Promise<Changed<T>> {
-    return this.#turns.run(() => this.#inOrder(change), CHANGES_WAIT, weight);
-  }
-
-  #inOrder<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(change);
-    this.#last = result.catch(() => {});
-    return result;
   }
 }
 

@@ -198,7 +198,7 @@ export class Executor {
       this.#parts.cache.delete(op.name);
     }
     return failure("storage_unavailable", "the entity keeps being changed by somebody outside this database", {
-      retryAfterS: 1,
+      retryAfterS: RETRY_AFTER_S,
     });
   }
 
@@ -489,7 +489,7 @@ export class Executor {
       if (error.decided !== undefined) answer.doubts.push(error.decided.then(() => this.#forget(op.name)));
       if (error.reason === "unknown") return OUTCOME_UNKNOWN;
       return failure("storage_unavailable", "the storage does not take or give this entity now; nothing was changed", {
-        retryAfterS: 1,
+        retryAfterS: RETRY_AFTER_S,
       });
     }
     log.error("operation_failed", { operation: op.kind, partition: op.partition, error });

@@ -11,7 +11,7 @@ import {
 } from "../../../shared/limits.ts";
 import type { EntityKey, SchemaId } from "../../../shared/names.ts";
 import { type Failure, failure, type Violation } from "../../../shared/outcome.ts";
-import { compileSchema, type Validator } from "../../../shared/schema/validator.ts";
+import { compileSchema } from "../../../shared/schema/validator.ts";
 import { sleep } from "../../../shared/seams/clock.ts";
 import { Turns } from "../../../shared/turns.ts";
 import { describeProblem } from "../../control/schemas.ts";
@@ -47,7 +47,11 @@ export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
   let latest = 0;
   const turns = new Turns(clock, SCHEMA_CHECK_TURNS);
 
-  async function run(schemaId: SchemaId, validator: Validator, mine: number): Promise<SchemaCheck | Failure> {
+  async function run(schemaId: SchemaId, text: Uint8Array, mine: number): Promise<SchemaCheck | Failure> {
+    if (mine !== latest) return OVERTAKEN;
+    const compiled = compileSchema(text);
+    if (compiled.kind === "invalid") throw refuse("invalid_schema", describeProblem(compiled));
+    const { validator } = compiled;
     const untilMs = clock.monotonic() + SCHEMA_CHECK_MS_MAX;
     let sliceEndMs = clock.monotonic() + SCHEMA_CHECK_SLICE_MS;
     const examples: Example[] = [];
@@ -82,19 +86,11 @@ export function schemaCheckRoutes(deps: RestDeps): readonly Route[] {
     }
   }
 
-  // deno-lint-ignore require-await
-  async function compileAndRun(schemaId: SchemaId, text: Uint8Array, mine: number): Promise<SchemaCheck | Failure> {
-    if (mine !== latest) return OVERTAKEN;
-    const compiled = compileSchema(text);
-    if (compiled.kind === "invalid") throw refuse("invalid_schema", describeProblem(compiled));
-    return run(schemaId, compiled.validator, mine);
-  }
-
   async function check(call: Call): Promise<Response> {
     const schemaId = schemaIdOfCall(call);
     const text = await readBody(call.request, SCHEMA_BYTES_MAX, clock);
     const mine = ++latest;
-    const result = await turns.run(() => compileAndRun(schemaId, text, mine), CHECKS_WAIT, text.length);
+    const result = await turns.run(() => run(schemaId, text, mine), CHECKS_WAIT, text.length);
     return "kind" in result ? failed(call, result) : json(call, 200, result);
   }
 

@@ -51,7 +51,7 @@ export class MemoryBucket {
     let last: string | undefined;
     for (const key of keys.sort(compareNames)) {
       const end = delimiter === undefined ? -1 : key.indexOf(delimiter, prefix.length);
-      const item = end < 0 ? key : key.slice(0, end + 1);
+      const item = end < 0 ? key : key.slice(0, end + delimiter!.length);
       if (item === last || item <= after) continue;
       if (entries.length + prefixes.length === limit) return { entries, prefixes, next: last! };
       if (end < 0) entries.push({ key, ...this.head(key)!, modifiedMs: 0 });

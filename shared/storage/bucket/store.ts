@@ -228,12 +228,12 @@ export class BucketStore implements Store {
 
   async list(query: ListQuery): Promise<Listed[]> {
     this.#checkOpen();
-    return await fetchPage({ client: this.#client, requests: this.#requests, clock: this.#context.clock }, query);
+    return await fetchPage(this.#listingParts, query);
   }
 
   async schemaPrefixes(): Promise<string[]> {
     this.#checkOpen();
-    return await fetchSchemaPrefixes({ client: this.#client, requests: this.#requests, clock: this.#context.clock });
+    return await fetchSchemaPrefixes(this.#listingParts);
   }
 
   async probe(): Promise<void> {
@@ -256,6 +256,10 @@ export class BucketStore implements Store {
     await Promise.all([...this.#entities].map((entities) => entities.close()));
     await this.#lease?.release();
     this.#client.close();
+  }
+
+  get #listingParts() {
+    return { client: this.#client, requests: this.#requests, clock: this.#context.clock };
   }
 
   #checkOpen(): void {
