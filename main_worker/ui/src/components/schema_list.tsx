@@ -5,7 +5,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { SchemaSummary } from "../app/schemas.ts";
-import { Icon } from "./icons.tsx";
+import { SearchField } from "./search_field.tsx";
 
 interface SchemaListProps {
   readonly schemas: readonly SchemaSummary[];
@@ -23,16 +23,7 @@ export function SchemaList({ schemas, link }: SchemaListProps) {
   return (
     <>
       {schemas.length >= FILTER_FROM && (
-        <div class="search">
-          <Icon name="search" size={16} />
-          <input
-            type="search"
-            aria-label="Filter schemas"
-            placeholder="Filter"
-            value={filter}
-            onInput={(event) => setFilter(event.currentTarget.value)}
-          />
-        </div>
+        <SearchField aria-label="Filter schemas" placeholder="Filter" value={filter} onText={setFilter} />
       )}
       <ul class="schema-list">
         {shown.map((schema) => <li key={schema.id}>{link(schema)}</li>)}

@@ -8,6 +8,7 @@ import { useApp } from "../app/app.ts";
 import { href } from "../app/router.ts";
 import { Icon } from "../components/icons.tsx";
 import { Name } from "../components/name.tsx";
+import { SearchField } from "../components/search_field.tsx";
 import { Empty, Problem, Skeleton } from "../components/states.tsx";
 import { VirtualList } from "../components/virtual_list.tsx";
 import { bytes, count, counted } from "../format/numbers.ts";
@@ -132,18 +133,14 @@ function PrefixSearch({ schema, prefix }: { schema: string; prefix: string }) {
     }, SEARCH_DELAY_MS);
   };
   return (
-    <div class="search">
-      <Icon name="search" size={16} />
-      <input
-        type="search"
-        aria-label="Keys that start with"
-        placeholder="Key starts with…"
-        value={text}
-        spellcheck={false}
-        autocapitalize="off"
-        onInput={(event) => search(event.currentTarget.value)}
-      />
-    </div>
+    <SearchField
+      aria-label="Keys that start with"
+      placeholder="Key starts with…"
+      value={text}
+      spellcheck={false}
+      autocapitalize="off"
+      onText={search}
+    />
   );
 }
 
