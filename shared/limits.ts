@@ -26,6 +26,10 @@ export const REQUEST_BODY_TIMEOUT_MS = 30_000;
 /** Memory of request bodies that are not whole yet, in all front threads; small ones take about what a request takes anyway. */
 export const BODIES_ARRIVING_BYTES_MAX = 128 * MIB;
 export const BODY_UNCOUNTED_BYTES_MAX = 64 * KIB;
+/** What is taken, and thrown away, of the body of a refused request, of so many at a time. */
+export const REFUSED_BODY_BYTES_MAX = 16 * MIB;
+export const REFUSED_BODY_MS_MAX = 3_000;
+export const REFUSED_BODIES_MAX = 16;
 
 // Envelopes (shared/crypto).
 export const ENVELOPE_HEADER_BYTES_MAX = 4 * KIB;

@@ -10,6 +10,7 @@ import { boundArrivingBodies } from "./arriving_bodies.ts";
 import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
+import { RefusedBodies } from "./refused_bodies.ts";
 import type { ConnectionInfo, EntityDeps, RestDeps, Route } from "./route.ts";
 import { createEntityRoutes, createRoutes } from "./routes.ts";
 import { uiResponse } from "./ui.ts";
@@ -98,6 +99,7 @@ function createApp(
   boundArrivingBodies(clock, BODIES_ARRIVING_BYTES_MAX / deps.threads);
   const ids = new RequestIds(deps.random);
   const refusals = new BoundedAudit(log, clock);
+  const refusedBodies = new RefusedBodies(clock);
 
   /** Who calls; a refusal when the route needs somebody else. */
   function admit(route: Route, request: Request): Principal | Failure | undefined {
@@ -143,12 +145,18 @@ function createApp(
     return failed(passing, INTERNAL);
   }
 
-  function finish(prepared: Prepared, passing: Passing, response: Response): Response {
+  /** Counts an answer; a refusal waits for the end of its request. */
+  function finish(
+    prepared: Prepared,
+    request: Request,
+    passing: Passing,
+    response: Response,
+  ): Response | Promise<Response> {
     const { route: { operation } } = prepared;
     const name = typeof operation === "string" ? operation : operation(passing.target);
     const tookMs = statistics.record(name, response.status, passing.startedMs);
     metrics.request(name, response.status, tookMs / 1000);
-    return response;
+    return response.status < 400 ? response : refusedBodies.take(request)?.then(() => response) ?? response;
   }
 
   /** Runs a route. Answers without a promise when the handler does. */
@@ -160,10 +168,10 @@ function createApp(
     } catch (error) {
       response = answerError(error, passing, route.path);
     }
-    if (response instanceof Response) return finish(prepared, passing, response);
+    if (response instanceof Response) return finish(prepared, request, passing, response);
     return response.then(
-      (settled) => finish(prepared, passing, settled),
-      (error) => finish(prepared, passing, answerError(error, passing, route.path)),
+      (settled) => finish(prepared, request, passing, settled),
+      (error) => finish(prepared, request, passing, answerError(error, passing, route.path)),
     );
   }
 
@@ -177,11 +185,12 @@ function createApp(
   function route(request: Request, passing: Passing): Response | Promise<Response> {
     const [[match]] = router.match("ALL", passing.target.path);
     const methods = match?.[0];
-    if (methods === undefined) return finish(OTHER, passing, withoutRoute(request, passing));
+    if (methods === undefined) return finish(OTHER, request, passing, withoutRoute(request, passing));
     const one = methods.byName.get(passing.isHead ? "GET" : request.method);
     if (one !== undefined) return run(one, request, passing);
     return finish(
       OTHER,
+      request,
       passing,
       request.method === "OPTIONS"
         ? reply(passing, 204, null, undefined, [["allow", methods.allow]])

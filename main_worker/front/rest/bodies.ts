@@ -5,6 +5,7 @@ import type { Clock } from "../../../shared/seams/clock.ts";
 import { deadlinesOf } from "../../../shared/seams/deadlines.ts";
 import { arrivingBodiesOf } from "./arriving_bodies.ts";
 import { Refusal, refuse } from "./errors.ts";
+import { isHttp2 } from "./refused_bodies.ts";
 
 /** Refuses a body in a coding that nothing here undoes. @throws {Refusal} `unsupported_media_type` */
 export function refuseEncoded(request: Request): void {
@@ -48,8 +49,10 @@ export async function readBody(
   try {
     return await body.promise;
   } catch (error) {
-    // A read that waits ends with this.
-    reader?.cancel().catch(() => {});
+    const isTooLarge = error instanceof Refusal && error.failure.code === "too_large";
+    // The rest of what is too large is for `RefusedBodies`. Otherwise a read that waits ends with this.
+    if (isTooLarge && isHttp2(request)) reader?.releaseLock();
+    else reader?.cancel().catch(() => {});
     throw error instanceof Refusal ? error : refuse("bad_request", "the body broke off");
   } finally {
     deadlines.end(deadline);

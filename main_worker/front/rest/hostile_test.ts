@@ -207,7 +207,7 @@ function pieces(...chunks: (Uint8Array | Error | "stall")[]) {
 }
 
 function post(stream: ReadableStream<Uint8Array> | null, headers: Record<string, string> = {}): Request {
-  return new Request("http://h/", { method: "POST", body: stream, headers });
+  return new Request("http://h/", { method: "POST", body: stream, headers: { host: "h", ...headers } });
 }
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
