@@ -114,9 +114,9 @@ export class Authenticator {
     return verified.principal;
   }
 
-  /** The caller that a credential belongs to, without the header around it (gRPC, login). */
+  /** The caller that a credential belongs to, without the header around it (gRPC, login). Empty: there is none. */
   credential(token: string): Principal | Failure {
-    return this.authenticate(`Bearer ${token}`);
+    return this.authenticate(token === "" ? null : `Bearer ${token}`);
   }
 
   /** Whether the server runs without an admin key. */

@@ -81,7 +81,9 @@ Deno.test("a refused credential is told, counted and put on record; nothing is d
   assert(made.kind === "done");
   for (const operation of OPERATIONS) {
     assert.equal((await call(operation, {}, "wrong")).status, "unauthorized");
-    assert.equal((await call(operation, {}, "")).status, "unauthorized");
+    const without = await call(operation, {}, "");
+    assert.equal(without.status, "unauthorized");
+    assert.match(without.error!, /A credential is needed/);
     if (operation !== "schema_list") assert.equal((await call(operation, {}, made.value.secret)).status, "forbidden");
   }
   assert.equal(refused(), 3 * OPERATIONS.length - 1);

@@ -168,8 +168,9 @@ export function outMs(value: number, field: string): number {
 /** The other direction of an enum: from its number on the wire to the value, or an error. */
 export function enumValue<T>(values: ReadonlyMap<number, T>, value: number, field: string): T {
   const found = values.get(value);
-  if (found === undefined) throw new WireError("INVALID_ARGUMENT", `${field} has the unknown value ${value}`);
-  return found;
+  if (found !== undefined) return found;
+  const missing = value === 0 ? ", or is not there" : "";
+  throw new WireError("INVALID_ARGUMENT", `${field} has the unknown value ${value}${missing}`);
 }
 
 /** Numbers by name, and names by number, of an enum that the definition lists. */
