@@ -160,7 +160,9 @@ export function describeRoutes(routes: readonly Route[], version: string): OpenA
       description:
         "JSON documents, encrypted before they touch storage, checked against their schema at every write.\n\n" +
         "Every path with `GET` has `HEAD`. Every answer has an `X-Request-Id`. Every error answer has one form, and " +
-        "its `code` is stable.",
+        "its `code` is stable. (A bare `400` without a body is the answer of the HTTP server itself to what it cannot " +
+        "parse, and without TLS to who asks for an upgrade to HTTP/2 with a body, as Java's `HttpClient` does unless it " +
+        "is told `HTTP_1_1`.)",
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "/" }],

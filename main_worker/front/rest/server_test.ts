@@ -44,6 +44,18 @@ async function exchange(port: number, bytes: Uint8Array | string, enough?: RegEx
 
 const close = "Connection: close\r\n\r\n";
 
+Deno.test("over a socket: Deno refuses an upgrade to HTTP/2 with a body, as deploy/README.md warns", async () => {
+  const upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+  await listening(async (port) => {
+    // When this fails, Deno has learned it, and the warning can go.
+    const put = `PUT /entity/s?key=k HTTP/1.1\r\n${AUTHORIZED}${upgrade}Content-Length: 2\r\n\r\n{}`;
+    assert.match(await exchange(port, put), /^HTTP\/1\.1 400 [^]*content-length: 0\r\n/);
+    // Without a body the wish is ignored, as it should be.
+    const get = `GET /entity/s?key=k HTTP/1.1\r\n${AUTHORIZED}${upgrade}\r\n`;
+    assert.match(await exchange(port, get, /"not_found"/), /^HTTP\/1\.1 404 /);
+  });
+});
+
 Deno.test("over a socket: the target is taken as it was sent", async () => {
   await listening(async (port) => {
     const get = (target: string) => exchange(port, `GET ${target} HTTP/1.1\r\n${AUTHORIZED}${close}`);
