@@ -480,6 +480,7 @@ export class Executor {
   #failed(op: Operation, error: unknown, answer: Answer): Failure {
     const { log } = this.#parts;
     if (error instanceof StorageError) {
+      if (error.reason === "unnameable") return UNNAMEABLE;
       log.error("storage_failed", {
         operation: op.kind,
         partition: op.partition,
@@ -500,6 +501,11 @@ export class Executor {
 const OVERLOADED = failure("overloaded", "too many large documents are being patched; nothing was changed", {
   retryAfterS: RETRY_AFTER_S,
 });
+
+const UNNAMEABLE = failure(
+  "invalid_key",
+  "the storage service takes no name as long as schema id and key make together; choose a shorter key",
+);
 
 const NO_META: EntityMeta = { version: 0, etag: "", writtenAtMs: 0, size: 0 };
 

@@ -247,6 +247,11 @@ Deno.test("executor: storage that fails: nothing was changed, or nobody knows; t
   };
   assert.equal(summary(await e.put("k", "2")), "storage_unavailable");
   assert.equal(summary(await e.get("k")), "found 1 v1");
+  e.entities.beforeCommit = () => {
+    throw new StorageError("unnameable", "the service takes no such name");
+  };
+  assert.equal(summary(await e.put("k", "2")), "invalid_key");
+  assert.equal(e.log.of("storage_failed").length, 1);
   e.entities.beforeCommit = ({ name, envelope }) => {
     e.entities.put(name, envelope);
     throw new StorageError("unknown", "no answer");

@@ -19,11 +19,12 @@ export class StorageError extends Error {
    * `configuration`: will not work until somebody changes something (start-up error).
    * `missing`: there is no store yet; the main worker makes it.
    * `unavailable`: may work again (full disk, unreachable service); nothing was changed by the failed operation.
+   * `unnameable`: this store can keep nothing under such a name; nothing was changed.
    * `unknown`: may work again; whether the failed write took effect is not known.
    * `corrupt`: stored data is damaged; the message names the file or object.
    */
   constructor(
-    readonly reason: "configuration" | "missing" | "unavailable" | "unknown" | "corrupt",
+    readonly reason: "configuration" | "missing" | "unavailable" | "unnameable" | "unknown" | "corrupt",
     message: string,
     options: ErrorOptions & { readonly decided?: Promise<void> } = {},
   ) {

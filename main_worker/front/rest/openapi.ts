@@ -49,7 +49,7 @@ const MEANING: Readonly<Record<ErrorCode, string>> = {
   bad_json: "The body is not JSON.",
   empty: "The body is empty, or has no entity.",
   missing_key: "The query parameter `key` is missing.",
-  invalid_key: "An entity key breaks a rule for keys.",
+  invalid_key: "An entity key breaks a rule for keys, or is too long for the service that has the bucket.",
   invalid_schema_id: "The schema id breaks a rule for schema ids.",
   invalid_schema: "The JSON Schema is not valid; nothing can be judged by it.",
   schema_violation: "A document breaks its schema; `details` has each violation.",

@@ -264,7 +264,7 @@ export class BucketEntities implements Entities {
       if (doubts === 0 && write.blind) return { outcome: { kind: "conflict" }, open: false };
       if (doubts > 0) lost = "the answer to the write was lost";
     } catch (error) {
-      if (!(error instanceof RequestFailure) || error.doubts === 0) throw error;
+      if (!(error instanceof RequestFailure) || error.doubts === 0 || error.last.kind === "unnameable") throw error;
       doubts = error.doubts;
       lost = error.message;
     }
@@ -361,6 +361,11 @@ export class BucketEntities implements Entities {
         return { kind: "committed", token: answer.value };
       } catch (error) {
         if (!(error instanceof RequestFailure)) throw open > 0 ? unknown(error) : error;
+        if (error.last.kind === "unnameable") {
+          // No attempt can have been carried out.
+          this.#doubts.delete(write.name);
+          throw error;
+        }
         if (error.doubts === 0 && open === 0) throw error;
         if (error.doubts > 0) {
           open++;

@@ -201,3 +201,23 @@ function contentOf(envelope: Uint8Array): [version: number, marks: string] {
   const [, version, marks] = /(\d+) ((?:<\d+\.\d+>)*)\0{16}$/.exec(text)!;
   return [Number(version), marks!];
 }
+
+for (const [service, conditions] of Object.entries(SERVICES)) {
+  Deno.test(`a name that is too long for a service ${service} is refused for good, after a broken attempt too`, async () => {
+    const clock = new ManualClock();
+    const attempts = ["ambiguous", "unnameable", "unnameable"] as const;
+    let attempt = 0;
+    const client = new class extends MemoryClient {
+      override put(): Promise<PutAnswer> {
+        return Promise.reject(new ObjectError(attempts[attempt++]!, "TEST", "the test says so"));
+      }
+    }();
+    const entities = await open(client, clock, conditions);
+    for (let n = 0; n < 2; n++) {
+      const commit = entities.commit({ ...AT, envelope: envelopeOf("k", 1), expected: undefined });
+      assert.equal(await clock.runUntil(outcomeOf(commit)), "unnameable");
+    }
+    assert.equal(attempt, attempts.length);
+    await clock.runUntil(entities.close());
+  });
+}

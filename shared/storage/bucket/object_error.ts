@@ -6,6 +6,7 @@
  * - `unsent`: the service did not get the request, or not the whole of it; nothing was changed.
  * - `contended`: the service saw another write at the same moment and asks to repeat; nothing was changed.
  * - `ambiguous`: no answer, or one that does not tell; the request may have been carried out, or still will be.
+ * - `unnameable`: the service takes no object of such a name, as a rule because it is too long; there is none.
  * - `unsupported`: the service does not know this kind of request; nothing was changed.
  * - `rejected`: any other refusal; nothing was changed.
  */
@@ -15,6 +16,7 @@ export type ObjectErrorKind =
   | "unsent"
   | "contended"
   | "ambiguous"
+  | "unnameable"
   | "unsupported"
   | "rejected";
 
@@ -91,6 +93,8 @@ const WRONG_REGION = new Set([
   "InvalidRegion",
 ]);
 const CONTENDED = new Set(["ConditionalRequestConflict", "OperationAborted", "ConcurrentModification"]);
+/** S3 allows 1,024 bytes; services that keep objects as files often take less, 255 for what stands between two slashes. */
+const UNNAMEABLE = new Set(["KeyTooLongError", "KeyTooLong", "InvalidObjectName", "XMinioInvalidObjectName"]);
 const NO_TLS = /InvalidContentType|wrong version number|ssl3_get_record|packet length too long|EPROTO|not a tls/i;
 const BAD_CERTIFICATE =
   /certificate|UnknownIssuer|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_TLS_CERT_ALTNAME_INVALID|NotValidForName/i;
@@ -156,6 +160,7 @@ export function classify(error: unknown, place: Place, nowMs: number): ObjectErr
   if (code === "BucketAlreadyExists") {
     return make("denied", `bucket ${place.bucket} at ${at} belongs to somebody else: check -s3-bucket`);
   }
+  if (UNNAMEABLE.has(code)) return make("unnameable", `${at} takes no object of such a name (${code})`);
   if (THROTTLED.has(code) || status === 429) return make("throttled", `${at} asks to slow down`);
   if (CONTENDED.has(code) || (status === 409 && code === "")) {
     return make("contended", `${at} saw another write to the same object at the same moment`);

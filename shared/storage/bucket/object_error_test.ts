@@ -50,6 +50,8 @@ const CASES: readonly (readonly [raw: unknown, kind: ObjectErrorKind, message: R
   [answered(503), "ambiguous", /status 503/],
   [answered(502), "ambiguous", /status 502/],
   [answered(400, "IncompleteBody"), "unsent", /whole request/],
+  [answered(400, "KeyTooLongError"), "unnameable", /takes no object of such a name \(KeyTooLongError\)/],
+  [answered(400, "XMinioInvalidObjectName"), "unnameable", /takes no object of such a name/],
   [answered(400, "EntityTooLarge"), "rejected", /status 400 \(EntityTooLarge\)/],
   [network("ECONNREFUSED", "connect ECONNREFUSED 127.0.0.1:9000"), "unsent", /cannot be reached \(ECONNREFUSED\)/],
   [network("ENOTFOUND", "getaddrinfo ENOTFOUND minio"), "unsent", /host name that is not known/],

@@ -188,8 +188,13 @@ export class Requests {
 export function storageError(error: unknown, write: boolean): StorageError {
   if (error instanceof StorageError) return error;
   if (error instanceof RequestFailure) {
-    const reason = write && error.doubts > 0 ? "unknown" : error.last.code === "TooLarge" ? "corrupt" : "unavailable";
-    return new StorageError(reason, error.message, { cause: error });
+    return new StorageError(reasonOf(error, write), error.message, { cause: error });
   }
   throw error;
+}
+
+function reasonOf({ last, doubts }: RequestFailure, write: boolean): StorageError["reason"] {
+  if (last.kind === "unnameable") return "unnameable";
+  if (write && doubts > 0) return "unknown";
+  return last.code === "TooLarge" ? "corrupt" : "unavailable";
 }

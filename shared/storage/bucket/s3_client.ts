@@ -173,12 +173,14 @@ class SdkClient implements ObjectClient {
     }
   }
 
-  /** Like `#try`, with `absent` where the service says that there is no such object. */
+  /** Like `#try`, with `undefined` where the service says that there is no such object, or can be none. */
   async #tryPresent<T>(request: () => Promise<T>): Promise<T | undefined> {
     try {
       return await this.#try(request);
     } catch (error) {
-      if (error instanceof ObjectError && (error.code === "NoSuchKey" || error.code === "NotFound")) return undefined;
+      const isAbsent = error instanceof ObjectError &&
+        (error.code === "NoSuchKey" || error.code === "NotFound" || error.kind === "unnameable");
+      if (isAbsent) return undefined;
       throw error;
     }
   }
