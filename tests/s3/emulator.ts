@@ -47,6 +47,8 @@ export interface EmulatorOptions {
   readonly buckets?: readonly string[];
   /** Concurrent PUTs beyond this are answered with 503 SlowDown. */
   readonly parallelMax?: number;
+  /** Characters between two slashes of a name. Default: as many as one likes. */
+  readonly segmentMax?: number;
 }
 
 interface StoredObject {
@@ -288,6 +290,8 @@ export class S3Emulator {
       return { status: 200 };
     }
     if (objects === undefined) return errorReply(404, "NoSuchBucket");
+    const { segmentMax = Infinity } = this.#options;
+    if (key.split("/").some((segment) => segment.length > segmentMax)) return errorReply(400, "KeyTooLongError");
     switch (method) {
       case "LIST":
         return this.#list(objects, url);

@@ -87,7 +87,7 @@ if (missing !== undefined) {
   });
   Deno.test.afterAll(() => gateway.stop());
 
-  const traits = { exclusive: false, conditional: true, blindCreate: true };
+  const traits = { exclusive: false, conditional: true, blindCreate: true, longNames: true };
   testConformance("bucket at Ceph's gateway", traits, (partitions) => {
     const bucket = newBucket();
     return Promise.resolve({

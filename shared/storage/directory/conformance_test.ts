@@ -4,7 +4,7 @@ import { openTestStore } from "./test_store.ts";
 
 testConformance(
   "directory",
-  { exclusive: true, conditional: false, blindCreate: false },
+  { exclusive: true, conditional: false, blindCreate: false, longNames: true },
   async (partitions) => {
     const directory = await Deno.makeTempDir({ prefix: "deltadb-test-" });
     return {
