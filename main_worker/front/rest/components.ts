@@ -36,8 +36,14 @@ function object(properties: Readonly<Record<string, JsonSchema>>, optional: read
   };
 }
 
+/** One of these, or `null`. As a list of types, and not by `anyOf`: several generators of clients know no schema for `null` alone. */
+function nullable(schema: JsonSchema): JsonSchema {
+  return { ...schema, type: [schema.type as string, "null"] };
+}
+
 const DATE_TIME: JsonSchema = { type: "string", format: "date-time" };
-const COUNT: JsonSchema = { type: "integer", minimum: 0 };
+/** Without the format, generated clients take 32 bits for it. */
+const COUNT: JsonSchema = { type: "integer", format: "int64", minimum: 0 };
 const PERMISSION_LIST: JsonSchema = {
   type: "array",
   minItems: 1,
@@ -87,6 +93,7 @@ export const COMPONENTS = {
   },
   Version: {
     type: "integer",
+    format: "int64",
     minimum: 1,
     description: "1 for the first write after the entity was absent, then one more for each.",
   },
@@ -150,7 +157,7 @@ export const COMPONENTS = {
   }),
   SchemaCount: object({
     id: { $ref: "#/components/schemas/SchemaId" },
-    entities: { type: ["integer", "null"], minimum: 0, description: "`null` where the store cannot count." },
+    entities: { ...nullable(COUNT), description: "`null` where the store cannot count." },
   }),
   SchemaCheck: object({
     checked: { ...COUNT, description: "Documents that were looked at." },
@@ -165,10 +172,10 @@ export const COMPONENTS = {
       }),
     },
   }),
-  NewApiKey: object({
+  ApiKeyRequest: object({
     name: { type: "string", minLength: 1, maxLength: API_KEY_NAME_BYTES_MAX, pattern: NO_CONTROL_PATTERN },
     permissions: PERMISSION_LIST,
-    schemas: { anyOf: [SCHEMA_PATTERN_LIST, { type: "null" }] },
+    schemas: nullable(SCHEMA_PATTERN_LIST),
     expires_in: {
       type: ["string", "null"],
       pattern: "^(?:[1-9][0-9]{0,3}(?:ms|s|m|h|d)){1,3}$",
@@ -179,11 +186,11 @@ export const COMPONENTS = {
     id: { type: "string" },
     name: { type: "string" },
     permissions: PERMISSION_LIST,
-    schemas: { anyOf: [SCHEMA_PATTERN_LIST, { type: "null" }] },
+    schemas: nullable(SCHEMA_PATTERN_LIST),
     created_at: DATE_TIME,
-    expires_at: { anyOf: [DATE_TIME, { type: "null" }] },
+    expires_at: nullable(DATE_TIME),
     last_used_at: {
-      anyOf: [DATE_TIME, { type: "null" }],
+      ...nullable(DATE_TIME),
       description: "Since the main worker started; `null`: not since then.",
     },
   }),
@@ -192,8 +199,8 @@ export const COMPONENTS = {
     name: { type: "string" },
     secret: { type: "string", pattern: "^dk_[0-9a-f]{64}$", description: "Shown this once." },
     permissions: PERMISSION_LIST,
-    schemas: { anyOf: [SCHEMA_PATTERN_LIST, { type: "null" }] },
-    expires_at: { anyOf: [DATE_TIME, { type: "null" }] },
+    schemas: nullable(SCHEMA_PATTERN_LIST),
+    expires_at: nullable(DATE_TIME),
     created_at: DATE_TIME,
   }),
   Session: object({
@@ -206,8 +213,8 @@ export const COMPONENTS = {
     client_id: { type: "string" },
     permissions: PERMISSION_LIST,
     is_admin: { type: "boolean" },
-    schemas: { anyOf: [SCHEMA_PATTERN_LIST, { type: "null" }] },
-    expires_at: { anyOf: [DATE_TIME, { type: "null" }] },
+    schemas: nullable(SCHEMA_PATTERN_LIST),
+    expires_at: nullable(DATE_TIME),
   }),
   Worker: object({
     worker_id: { type: "string" },
@@ -252,14 +259,14 @@ export const COMPONENTS = {
       store_id: { type: "string" },
     }),
     cache: object({ ...CACHE, bytes_max: COUNT, hit_ratio: { type: ["number", "null"] } }),
-    sync: object({ mean_ms: { type: ["number", "null"] }, syncs: { type: ["integer", "null"] } }),
+    sync: object({ mean_ms: { type: ["number", "null"] }, syncs: nullable(COUNT) }),
     warnings: {
       type: "array",
       items: object({
         code: { type: "string" },
         severity: { type: "string", enum: ["info", "warning", "critical"] },
         message: { type: "string" },
-        since: { anyOf: [DATE_TIME, { type: "null" }] },
+        since: nullable(DATE_TIME),
       }),
     },
     configuration: { type: "object", additionalProperties: { type: ["string", "number", "boolean", "null"] } },
@@ -267,8 +274,8 @@ export const COMPONENTS = {
       bucket_s: { type: "number" },
       times: { ...NUMBERS, description: "Start of each bucket, seconds since the epoch." },
       operations: { type: "object", additionalProperties: { $ref: "#/components/schemas/OperationSeries" } },
-      active: { type: "integer" },
-      watchers: { type: "integer" },
+      active: COUNT,
+      watchers: COUNT,
     }),
     workers: { type: "array", items: { $ref: "#/components/schemas/Worker" } },
     partitions: object({
@@ -301,9 +308,9 @@ export const COMPONENTS = {
     scanned: COUNT,
     rewrapped: COUNT,
     failed: COUNT,
-    total: { type: ["integer", "null"], minimum: 0 },
-    started_at: { anyOf: [DATE_TIME, { type: "null" }] },
-    finished_at: { anyOf: [DATE_TIME, { type: "null" }] },
+    total: nullable(COUNT),
+    started_at: nullable(DATE_TIME),
+    finished_at: nullable(DATE_TIME),
     error: { type: "string" },
   }, ["error"]),
 } as const satisfies Readonly<Record<string, JsonSchema>>;
@@ -360,6 +367,6 @@ export const IF_MATCH_PARAMETER: Parameter = {
 /** Header fields of an answer about one version of an entity. */
 export const ENTITY_HEADERS: Readonly<Record<string, ResponseHeader>> = {
   "ETag": { description: "Strong, unique to the write.", schema: { type: "string" } },
-  "X-Entity-Version": { description: "The version.", schema: { type: "integer", minimum: 1 } },
+  "X-Entity-Version": { description: "The version.", schema: { type: "integer", format: "int64", minimum: 1 } },
   "Last-Modified": { description: "When it was written, in whole seconds.", schema: { type: "string" } },
 };

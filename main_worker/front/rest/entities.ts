@@ -237,7 +237,7 @@ export function entityRoutes(deps: EntityDeps, answers: LargeAnswers): readonly 
             name: "If-None-Match",
             in: "header",
             description: "`*`: only if the entity does not exist. With one entity only.",
-            schema: { type: "string", const: "*" },
+            schema: { type: "string", pattern: "^\\*$" },
           },
         ],
         requestBody: {

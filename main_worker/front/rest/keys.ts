@@ -144,7 +144,7 @@ export function keyRoutes(deps: RestDeps): readonly Route[] {
           "key with `schemas` may do nothing that concerns the whole server, whatever its permissions.",
         requestBody: {
           required: true,
-          content: jsonContent(ref("NewApiKey"), {
+          content: jsonContent(ref("ApiKeyRequest"), {
             name: "chat service",
             permissions: ["read", "write"],
             schemas: ["chat.v1", "user*"],
