@@ -5,23 +5,14 @@ import { type Acknowledged, assertHolds } from "../contract/load.ts";
 import { rotateUnderLoad } from "../contract/rotation.ts";
 import { Cluster, type ClusterOptions, Program } from "../system/cluster.ts";
 import { killAllUnderWriters, killWorkerAfterWrites, searchPlainText } from "../system/durability.ts";
-import { runFailover } from "../system/failover.ts";
 import { bearSilent } from "../system/neighbours.ts";
-import type { Incident } from "../system/nemesis.ts";
 import { tryRestContract } from "../system/rest.ts";
 import { fails, main, worker } from "../system/starts.ts";
 import { BucketUnderTest } from "./bucket_under_test.ts";
+import { bearIncidents } from "./incidents.ts";
 import { type Account, missingForRadosgw, Radosgw } from "./radosgw.ts";
 
 const missing = await missingForRadosgw();
-const INCIDENTS: readonly Incident[] = [
-  "kill -9 worker",
-  "SIGSTOP worker",
-  "SIGTERM worker",
-  "kill -9 main",
-  "add worker",
-  "kill -9 worker",
-];
 let gateway: Radosgw;
 let buckets = 0;
 
@@ -59,21 +50,8 @@ if (missing !== undefined) {
 
   Deno.test("bucket: documents, schemas, conditions and errors", (t) => tryRestContract(t, onBucket()));
 
-  Deno.test("bucket: incidents under load: nothing acknowledged is lost, nothing stale is read", async () => {
-    const plan = [...INCIDENTS];
-    const { violations, output, undecided, acknowledged } = await runFailover({
-      cluster: onBucket(),
-      workers: 2,
-      clients: 6,
-      keys: 100,
-      seed: 7,
-      next: () => plan.shift(),
-    });
-    assert.deepEqual(violations, [], output);
-    assert.equal(undecided, 0);
-    assert.ok(acknowledged > 100, `${acknowledged} writes were acknowledged`);
-    assert.doesNotMatch(output, /minioadmin/);
-  });
+  Deno.test("bucket: incidents under load: nothing acknowledged is lost, nothing stale is read", () =>
+    bearIncidents(newBucket()));
 
   Deno.test("bucket: kill -9 of the worker right after an acknowledged write", () =>
     killWorkerAfterWrites(5, onBucket()));
