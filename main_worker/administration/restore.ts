@@ -34,8 +34,9 @@ const PROGRESS_EVERY = 1_000;
 const PROGRESS_MS = 1_000;
 
 /**
- * Reads a backup and restores it. What was counted before a failure is restored and stays. Damaged entities and templates are
- * left out, and the restore fails at its end; whatever else is wrong ends it at once. Only a few envelopes are in memory:
+ * Reads a backup and restores it. What was counted before a failure is restored and stays. Entities and templates that are
+ * damaged, and names that this store cannot take, are left out, and the restore fails at its end; whatever else is wrong ends it
+ * at once. Only a few envelopes are in memory:
  * {@linkcode RESTORE_BYTES_MAX}.
  * @throws what reading `body` throws, once everything that was begun has ended.
  */
@@ -155,7 +156,8 @@ class Restore {
     const write = this.#submit(op).then((outcome) => {
       if (outcome.kind === "failed" && outcome.code === "tampered") {
         this.#refuse(number, { ...outcome, message: "the envelope is not what was written for this entity" });
-      } else if (outcome.kind === "failed") this.#fail(number, outcome);
+      } else if (outcome.kind === "failed" && outcome.code === "invalid_key") this.#refuse(number, outcome);
+      else if (outcome.kind === "failed") this.#fail(number, outcome);
       else if (outcome.kind === "not_modified") this.#counts.entities_skipped += 1;
       else this.#counts.entities += 1;
     }).finally(() => {

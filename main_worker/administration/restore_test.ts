@@ -330,3 +330,13 @@ Deno.test("progress comes on the way; whoever goes is not written for any more",
   const written = other.envelopes.size;
   assert(written >= 500 && written < 1_500, `${written}`);
 });
+
+Deno.test("a name that the store cannot take does not keep the others out, and is told", async () => {
+  const from = await source(10);
+  const [victim] = [...from.envelopes.keys()];
+  const to = new MemoryDatabase(keys(["k1", 1]));
+  to.before = ({ name }) => name === victim ? failure("invalid_key", "it is too long") : undefined;
+  const last = await restored(to, await bytesOf(from));
+  assert.match(why(last), /^invalid_key: 1 line was left out, the first is line \d+: it is too long; everything else /);
+  assert.deepEqual([last.entities, to.envelopes.size], [9, 9]);
+});
