@@ -264,7 +264,7 @@ export class BucketEntities implements Entities {
       if (doubts === 0 && write.blind) return { outcome: { kind: "conflict" }, open: false };
       if (doubts > 0) lost = "the answer to the write was lost";
     } catch (error) {
-      if (!(error instanceof RequestFailure) || error.doubts === 0 || error.last.kind === "unnameable") throw error;
+      if (!(error instanceof RequestFailure) || error.doubts === 0) throw error;
       doubts = error.doubts;
       lost = error.message;
     }

@@ -127,6 +127,8 @@ export class Requests {
         }
         last = error;
         if (error.kind === "ambiguous") doubts++;
+        // What is refused for its name can't have been carried out before either.
+        if (error.kind === "unnameable") doubts = 0;
         if (error.kind !== "throttled") counted++;
         const enough = counted >= attemptsMax || (doubts > 0 && options.stopWhenDoubtful === true);
         if (!error.repeatable || enough) throw new RequestFailure(last, doubts);
