@@ -36,8 +36,7 @@ const PROGRESS_MS = 1_000;
 /**
  * Reads a backup and restores it. What was counted before a failure is restored and stays. Entities and templates that are
  * damaged, and names that this store cannot take, are left out, and the restore fails at its end; whatever else is wrong ends it
- * at once. Only a few envelopes are in memory:
- * {@linkcode RESTORE_BYTES_MAX}.
+ * at once. Only a few envelopes are in memory: {@linkcode RESTORE_BYTES_MAX}.
  * @throws what reading `body` throws, once everything that was begun has ended.
  */
 export function restore(

@@ -1,7 +1,7 @@
 /**
- * The bucket engine and the programs on an S3 service of one's own, which may be emptied:
- * `DELTADB_TEST_S3=127.0.0.1:9000 deno test -A tests/s3/service_test.ts`, with the account `minioadmin`/`minioadmin` and the
- * right to make buckets. Tried so: MinIO, SeaweedFS and Versity's gateway.
+ * The bucket engine and the programs on an S3 service of one's own:
+ * `DELTADB_TEST_S3=127.0.0.1:9000 deno test -A tests/s3/service_test.ts`, with the account `minioadmin`/`minioadmin`. It makes
+ * buckets `service-…` and leaves them there. Tried so: MinIO, SeaweedFS and Versity's gateway.
  */
 import assert from "assert";
 import { rotateUnderLoad } from "../contract/rotation.ts";

@@ -31,16 +31,10 @@ Deno.test("the description has nothing that generators of clients are known to s
     if ([schema.type].flat().includes("integer")) {
       assert.ok(schema.format === "int64" || schema.maximum !== undefined || path.includes("Retry-After"), path);
     }
+    if (schema.in === "header") assert.ok(!("const" in (schema.schema as object)), path);
     for (const [name, inner] of Object.entries(schema)) look(inner, `${path}/${name}`);
   };
   look(document, "");
-  for (
-    const { parameters = [] } of Object.values<{ parameters?: { in: string; schema: object }[] }>(
-      Object.assign({}, ...Object.values<object>(document.paths)),
-    )
-  ) {
-    for (const parameter of parameters) assert.ok(parameter.in !== "header" || !("const" in parameter.schema));
-  }
 });
 
 Deno.test("the page needs no script and nothing from elsewhere", async () => {
