@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { LOG_CHECKPOINT_BYTES } from "../shared/limits.ts";
-import { freePort } from "./contenders/contender.ts";
+import { freePort } from "../tests/tools/free_port.ts";
 import { type Delta, startDelta } from "./contenders/delta.ts";
 import { fill } from "./fill.ts";
 import type { Round } from "./load/wrk.ts";

@@ -1,6 +1,7 @@
 /** The ceiling: a bare `Deno.serve` that checks the same header and answers the same number of bytes. It stores nothing. */
+import { freePort } from "../../tests/tools/free_port.ts";
 import { wrk } from "../load/wrk.ts";
-import { type Contender, eventually, freePort } from "./contender.ts";
+import { type Contender, eventually } from "./contender.ts";
 
 const KEY = "bench-admin-key-0123456789abcdef";
 

@@ -46,11 +46,3 @@ export async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
     }
   }
 }
-
-/** A port that nobody listens at just now. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
-}

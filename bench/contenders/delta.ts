@@ -1,6 +1,7 @@
 /** DeltaDatabase itself, from source: one main worker and a number of processing workers, on a directory. */
+import { freePort } from "../../tests/tools/free_port.ts";
 import { wrk } from "../load/wrk.ts";
-import { type Contender, eventually, freePort, type Setting, type Work } from "./contender.ts";
+import { type Contender, eventually, type Setting, type Work } from "./contender.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const ADMIN_KEY = "bench-admin-key-0123456789abcdef";

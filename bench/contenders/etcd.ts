@@ -1,6 +1,7 @@
 /** etcd over HTTP (its JSON gateway): one member, every write synced, nothing encrypted. */
+import { freePort } from "../../tests/tools/free_port.ts";
 import { wrk } from "../load/wrk.ts";
-import { Absent, type Contender, eventually, freePort, has } from "./contender.ts";
+import { Absent, type Contender, eventually, has } from "./contender.ts";
 
 export async function startEtcd(): Promise<Contender> {
   if (!await has("etcd")) throw new Absent("etcd is not installed (Debian: etcd-server)");

@@ -1,6 +1,7 @@
 /** PostgreSQL with pgcrypto: an upsert of the same document by prepared statement over its own protocol, driven by pgbench. */
+import { freePort } from "../../tests/tools/free_port.ts";
 import type { Round } from "../load/wrk.ts";
-import { Absent, type Contender, eventually, freePort, type Setting } from "./contender.ts";
+import { Absent, type Contender, eventually, type Setting } from "./contender.ts";
 
 /** Debian's place for a version's programs. */
 async function binaries(): Promise<string> {

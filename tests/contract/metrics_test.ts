@@ -3,14 +3,10 @@ import assert from "assert";
 import { type Families, MAIN_FAMILIES, WORKER_FAMILIES } from "../../shared/metrics/families.ts";
 import { S3Emulator } from "../s3/emulator.ts";
 import { ADMIN_KEY, Cluster, type ClusterOptions, evenlySharing } from "../system/cluster.ts";
+import { freePort } from "../tools/free_port.ts";
 import { findProgram, testWith } from "../tools/needs.ts";
 
 /** A free port, as far as one can tell. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
 async function scrape(port: number): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);
   const text = await response.text();

@@ -51,13 +51,6 @@ export async function until<T>(what: string, seconds: number, ask: () => Promise
   }
 }
 
-/** A port of this machine that nobody listens on. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return listener.addr.port;
-}
-
 /** A secret of as many random bytes, in hex. */
 export function secret(bytes: number): string {
   return crypto.getRandomValues(new Uint8Array(bytes)).toHex();

@@ -4,9 +4,10 @@
  */
 import assert from "assert";
 import { METRIC_PREFIX } from "../../shared/metrics/families.ts";
+import { freePort } from "../tools/free_port.ts";
 import { findProgram } from "../tools/needs.ts";
 import { Client } from "./client.ts";
-import { attempt, freePort, run, until } from "./command.ts";
+import { attempt, run, until } from "./command.ts";
 import { dashboardExpressions, metricNames } from "./expressions.ts";
 import { type Manifest, readManifests, writeManifests } from "./manifests.ts";
 import { Deployment, IMAGES, inspect, logs, missingForContainers, podman } from "./podman.ts";

@@ -2,8 +2,9 @@
  * Brings the product up in containers, with podman in Docker's place: images from the Dockerfiles as they are, compose files
  * through podman's service for Docker's clients, and health checks, which podman leaves to a systemd that may not be there.
  */
+import { freePort } from "../tools/free_port.ts";
 import { findProgram } from "../tools/needs.ts";
-import { attempt, type Finished, freePort, ROOT, run, type RunOptions, secret } from "./command.ts";
+import { attempt, type Finished, ROOT, run, type RunOptions, secret } from "./command.ts";
 
 /** The images, by what their tags begin with. */
 export const IMAGES = ["all-in-one", "main-worker", "proc-worker"] as const;

@@ -2,8 +2,9 @@
  * Starts the programs in a folder as the guide says, stores a document, kills both, and reads it again:
  * `deno run -A tests/deploy/smoke.ts bin`. For programs that `deno task compile` made, on the platform that they are for.
  */
+import { freePort } from "../tools/free_port.ts";
 import { Client } from "./client.ts";
-import { freePort, secret } from "./command.ts";
+import { secret } from "./command.ts";
 
 const [bin = "bin"] = Deno.args;
 const cwd = await Deno.makeTempDir({ prefix: "deltadb-smoke-" });

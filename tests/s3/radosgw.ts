@@ -2,6 +2,7 @@
  * A real Ceph Object Gateway for tests: one monitor, one object store in memory and one gateway, from Debian's packages
  * `ceph-mon`, `ceph-osd`, `ceph-common` and `radosgw`, all on the loopback interface and ended with this process.
  */
+import { freePort } from "../tools/free_port.ts";
 
 const PROGRAMS = ["ceph-mon", "ceph-osd", "ceph", "ceph-authtool", "monmaptool", "radosgw", "radosgw-admin", "setpriv"];
 const START_MS_MAX = 120_000;
@@ -37,13 +38,6 @@ async function run(command: string, args: readonly string[]): Promise<string> {
   const decoder = new TextDecoder();
   if (!success) throw new Error(`${command} ${args.join(" ")}: ${decoder.decode(stderr)}`);
   return decoder.decode(stdout);
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
 }
 
 /** Awaits a condition that only a process outside can make true. */

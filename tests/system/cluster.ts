@@ -1,6 +1,7 @@
 /** Real processes for tests: the two programs as a user starts them from source, on free ports and a directory of their own. */
 import assert from "assert";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../tools/free_port.ts";
 import { type ClusterStore, DirectoryStore } from "./stores.ts";
 
 /** The repository. */
@@ -137,8 +138,8 @@ export class Cluster {
   url = "";
   grpc = "";
   readonly workers = new Map<string, Program>();
-  #restPort = 0;
-  #grpcPort = 0;
+  readonly #restPort = freePort();
+  readonly #grpcPort = freePort();
 
   private constructor(options: ClusterOptions) {
     this.options = options;
@@ -161,7 +162,7 @@ export class Cluster {
     }
   }
 
-  /** Starts the main worker: on free ports the first time, on the same ones after that. */
+  /** Starts the main worker: at the same ports each time. */
   async startMain(): Promise<void> {
     const { adminKey = ADMIN_KEY, mainFlags = [] } = this.options;
     this.main = new Program("main-worker", "main_worker/main.ts", [
@@ -173,8 +174,6 @@ export class Cluster {
     const { rest_addr, grpc_addr } = await this.main.event("started");
     this.url = `http://${rest_addr}`;
     this.grpc = String(grpc_addr);
-    this.#restPort = Number(String(rest_addr).split(":").at(-1));
-    this.#grpcPort = Number(this.grpc.split(":").at(-1));
   }
 
   /** Starts a worker; `flags` are added to those of the cluster's workers, and win over them. */

@@ -3,14 +3,13 @@ import assert from "assert";
 import { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";
 import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX } from "../../shared/limits.ts";
+import { freePort } from "../tools/free_port.ts";
 import { Cluster } from "./cluster.ts";
 
 Deno.test("a worker that the main worker cannot call, or not with whole documents, is refused and told why", async () => {
   await using cluster = await Cluster.start();
   const [good] = await cluster.members();
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  const port = freePort();
   const strangers = {
     nobody: cluster.startStranger("nobody", [`-advertise-addr=127.0.0.1:${port}`]),
     another: cluster.startStranger("another", [`-advertise-addr=${good!.tags.grpc_addr!}`]),

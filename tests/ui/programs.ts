@@ -1,4 +1,5 @@
 /** The two real programs, started as processes on a store of their own, for as long as a test needs them. */
+import { freePort } from "../tools/free_port.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const READY_MS_MAX = 30_000;
@@ -20,12 +21,6 @@ export const KEY_ID = "main-key-v1";
 interface Program {
   readonly child: Deno.ChildProcess;
   readonly log: string[];
-}
-
-/** A port that nobody uses just now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }
 
 function start(entry: string, flags: readonly string[], env: Readonly<Record<string, string>>): Program {
