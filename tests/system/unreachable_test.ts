@@ -37,9 +37,12 @@ Deno.test("a worker that the main worker cannot call, or not with whole document
   await cluster.put("reached", "after", "1");
 });
 
-Deno.test("the main worker's gRPC door says that it serves", async () => {
-  await using cluster = await Cluster.start();
-  const client = new grpc.Client(cluster.grpc, grpc.credentials.createInsecure());
+/** Field 1 of a health check's answer, `status`, is the second byte. */
+const [SERVING, NOT_SERVING] = [1, 2];
+
+/** What the gRPC server at this address says of its health. */
+async function health(address: string): Promise<number | undefined> {
+  const client = new grpc.Client(address, grpc.credentials.createInsecure());
   const same = (bytes: Uint8Array) => Buffer.from(bytes);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   client.makeUnaryRequest(
@@ -50,7 +53,28 @@ Deno.test("the main worker's gRPC door says that it serves", async () => {
     { deadline: Date.now() + 10_000 },
     (error, value) => error === null ? resolve(value!) : reject(error),
   );
-  // Field 1, `status`, is 1: SERVING.
-  assert.deepEqual([...await promise], [8, 1]);
-  client.close();
+  try {
+    return (await promise)[1];
+  } finally {
+    client.close();
+  }
+}
+
+Deno.test("the main worker's gRPC door says that it serves; a worker's does when the main worker has it, not before", async () => {
+  await using cluster = await Cluster.start();
+  assert.equal(await health(cluster.grpc), SERVING);
+  await cluster.main.kill();
+  const address = `127.0.0.1:${freePort()}`;
+  cluster.startWorker("early", [`-grpc-addr=${address}`]);
+  const healthOrNone = () => health(address).catch(() => undefined);
+  let said: number | undefined;
+  while (said === undefined) said = await healthOrNone();
+  for (let i = 0; i < 50; i++) {
+    assert.equal(said, NOT_SERVING);
+    said = await health(address);
+  }
+  await cluster.startMain();
+  while (said === NOT_SERVING) said = await health(address);
+  assert.equal(said, SERVING);
+  await cluster.until("it is a member", (members) => members.some(({ worker_id }) => worker_id === "early"));
 });

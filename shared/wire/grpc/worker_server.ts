@@ -12,7 +12,7 @@ export interface WorkerServerOptions extends ServerOptions {
   readonly handler: WorkerHandler;
   /** Whether a token is one that this worker was issued. Compares in constant time. Asked before anything else. */
   readonly authorize: (token: string) => boolean;
-  /** Serve standard health checks, which need no token. Default: false. */
+  /** Serve standard health checks, which need no token; `NOT_SERVING` until it is set. Default: false. */
   readonly health?: boolean;
   /** With `health`: what tells this worker from others at an address; see `worker_probe.ts`. */
   readonly session?: string;
@@ -55,7 +55,6 @@ export async function serveWorkerOverGrpc(options: WorkerServerOptions): Promise
   const services = ["deltadb.ProcWorker", ...(session === undefined ? [] : [sessionService(session)])];
   const health = options.health ? serveHealth(server.raw, services) : undefined;
   await server.listen();
-  health?.set(true);
   return {
     address: server.address,
     health,
