@@ -149,7 +149,6 @@ export class DirectoryEntities implements Entities {
     if (this.#queueBytes + bytes > this.#bounds.queueBytes) {
       throw new StorageError("unavailable", "too many writes wait");
     }
-    if (this.#checkpointFailures > 0 && this.#overfull) throw this.#overfullError();
     partition.pending++;
     this.#queueBytes += bytes;
     return new Promise<CommitOutcome>((resolve, reject) => {
