@@ -7,6 +7,7 @@ import { SeededRandom } from "../faults/seeded_random.ts";
 import { settled, TestClock } from "../faults/test_clock.ts";
 import { type DirectoryBounds } from "./bounds.ts";
 import { type DirectoryEntities } from "./entities.ts";
+import { type StorageEvent } from "./events.ts";
 import { openDirectoryStore } from "./store.ts";
 
 const P = 0 as Partition;
@@ -120,6 +121,7 @@ Deno.test("checkpoint: too many writes that wait are refused, not kept", async (
 Deno.test("checkpoint: a log that another owner still needs is kept, and writes are refused before it is too large", async () => {
   const [clock, random, machine] = [new TestClock(), new SeededRandom(1), new MemoryMachine()];
   const [given, kept] = [0 as Partition, 1 as Partition];
+  const events: StorageEvent[] = [];
   let tablesFull = false;
   const plan: FaultPlan = (_, operation, path) => {
     return tablesFull && operation === "apply" && path.endsWith("00.db")
@@ -129,7 +131,9 @@ Deno.test("checkpoint: a log that another owner still needs is kept, and writes 
   const worker = async (faults?: FaultPlan) => {
     const disk = machine.process(faults);
     const bounds = { logBytes: 6_000, checkpointBytes: 2_000 };
-    const store = await openDirectoryStore({ root: "/db", create: { partitions: 2 } }, { disk, clock, random, bounds });
+    const report = (event: StorageEvent) => void events.push(event);
+    const parts = { disk, clock, random, bounds, report };
+    const store = await openDirectoryStore({ root: "/db", create: { partitions: 2 } }, parts);
     return await store.openEntities("worker");
   };
   const putIn = (entities: DirectoryEntities, partition: Partition, key: string) =>
@@ -139,6 +143,7 @@ Deno.test("checkpoint: a log that another owner still needs is kept, and writes 
   await putIn(one, given, "given");
   tablesFull = true;
   await one.release(given);
+  assert.deepEqual(events.map(({ kind, partition }) => [kind, partition]), [["released_unclean", given]]);
   tablesFull = false;
   assert.deepEqual(await two.take(given), { kind: "taken", recovered: 1 });
   let refusals = 0;

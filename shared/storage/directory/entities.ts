@@ -253,7 +253,7 @@ export class DirectoryEntities implements Entities {
     if (partition.needsCheckpoint) this.#scheduleCheckpoint(this.#bounds.checkpointMs);
     const recovered = found.changes.size;
     if (recovered > 0) {
-      report({ kind: "recovered", partition: index, message: `${recovered} entities from ${writers.length} logs` });
+      report({ kind: "recovered", partition: index, message: `${recovered} entities; logs read: ${writers.length}` });
     }
     return recovered;
   }

@@ -98,6 +98,7 @@ Deno.test("recovery: the next worker finds everything, and so does the one after
   await world.writeAndDie({ a: "1", b: "1" }, { a: "2" }, { c: "1" }, { b: undefined });
   const { disk, entities, outcome } = await world.worker();
   assert.deepEqual(outcome, { kind: "taken", recovered: 3 });
+  assert.deepEqual(world.events, [{ kind: "recovered", partition: 0, message: "3 entities; logs read: 1" }]);
   assert.deepEqual(await state(entities), { a: "2", c: "1" });
   assert.deepEqual([...await entities.counts(P)], [["s_", 2]]);
   await write(entities, { a: "3" });
