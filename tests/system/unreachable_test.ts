@@ -37,11 +37,11 @@ Deno.test("a worker that the main worker cannot call, or not with whole document
   await cluster.put("reached", "after", "1");
 });
 
-/** Field 1 of a health check's answer, `status`, is the second byte. */
-const [SERVING, NOT_SERVING] = [1, 2];
+/** Answers to a health check; its field 1 is `status`. */
+const [SERVING, NOT_SERVING] = ["0801", "0802"];
 
 /** What the gRPC server at this address says of its health. */
-async function health(address: string): Promise<number | undefined> {
+async function health(address: string): Promise<string> {
   const client = new grpc.Client(address, grpc.credentials.createInsecure());
   const same = (bytes: Uint8Array) => Buffer.from(bytes);
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
@@ -54,7 +54,7 @@ async function health(address: string): Promise<number | undefined> {
     (error, value) => error === null ? resolve(value!) : reject(error),
   );
   try {
-    return (await promise)[1];
+    return (await promise).toString("hex");
   } finally {
     client.close();
   }
@@ -65,16 +65,15 @@ Deno.test("the main worker's gRPC door says that it serves; a worker's does when
   assert.equal(await health(cluster.grpc), SERVING);
   await cluster.main.kill();
   const address = `127.0.0.1:${freePort()}`;
-  cluster.startWorker("early", [`-grpc-addr=${address}`]);
-  const healthOrNone = () => health(address).catch(() => undefined);
-  let said: number | undefined;
-  while (said === undefined) said = await healthOrNone();
-  for (let i = 0; i < 50; i++) {
-    assert.equal(said, NOT_SERVING);
+  const early = cluster.startWorker("early", [`-grpc-addr=${address}`]);
+  await early.event("started");
+  for (let i = 0; i < 50; i++) assert.equal(await health(address), NOT_SERVING);
+  await cluster.startMain();
+  await cluster.until("it is a member", (members) => members.some(({ worker_id }) => worker_id === "early"));
+  let said = NOT_SERVING;
+  for (let i = 0; said === NOT_SERVING && i < 100; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
     said = await health(address);
   }
-  await cluster.startMain();
-  while (said === NOT_SERVING) said = await health(address);
   assert.equal(said, SERVING);
-  await cluster.until("it is a member", (members) => members.some(({ worker_id }) => worker_id === "early"));
 });
