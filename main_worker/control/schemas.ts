@@ -54,7 +54,9 @@ export class SchemaStore {
   /** Reads all templates. @throws {StorageError} */
   static async open(options: SchemaStoreOptions): Promise<SchemaStore> {
     const store = new SchemaStore(options);
-    await store.#look();
+    let count = 0;
+    await store.#look(() => count += 1);
+    if (count > 0) options.log.info("templates_loaded", { count });
     store.#schedule();
     return store;
   }
@@ -102,7 +104,8 @@ export class SchemaStore {
 
   /** Looks at the shelf now, instead of when it is time. Answers whether anything had changed. */
   poll(): Promise<boolean> {
-    return this.#changes.own(() => this.#look());
+    const loaded = (id: SchemaId) => this.#options.log.info("template_loaded", { schema_id: id });
+    return this.#changes.own(() => this.#look(loaded));
   }
 
   /** Looks no more. */
@@ -127,52 +130,68 @@ export class SchemaStore {
     return invalid === undefined ? undefined : failure("invalid_schema", invalid);
   }
 
-  /** Reads what is new on the shelf and forgets what is gone. */
-  async #look(): Promise<boolean> {
+  /** Reads what is new on the shelf and forgets what is gone. Answers whether that changes anything. */
+  async #look(loaded: (id: SchemaId) => void): Promise<boolean> {
     const { shelf, log } = this.#options;
+    const before = this.#kept;
     const kept = new Map<SchemaId, Kept>();
-    const strangers = new Set<string>();
-    let changed = false;
     let bytes = 0;
-    for (const { name, revision } of await shelf.list()) {
-      const id = schemaIdOf(name);
-      if (id === undefined) {
-        strangers.add(name);
-        if (!this.#strangers.has(name)) {
-          log.warn("template_ignored", { file: name, reason: "its name is no schema id" });
-        }
-        continue;
-      }
-      const known = this.#kept.get(id);
-      if (known !== undefined && known.revision === revision) {
-        kept.set(id, known);
-        bytes += known.template.text.length;
-        continue;
-      }
-      const text = await shelf.get(name);
-      // Removed since it was listed: the next look will not list it.
-      if (text === undefined) continue;
-      if (known !== undefined && known.template.hash === templateHash(text)) {
-        kept.set(id, { template: known.template, revision });
-        bytes += text.length;
-        continue;
-      }
-      const template = await readTemplate(text, kept.size >= SCHEMAS_MAX || bytes + text.length > TEMPLATES_BYTES_MAX);
-      bytes += template.text.length;
+    const keep = (id: SchemaId, template: Template, revision: string) => {
       kept.set(id, { template, revision });
-      changed = true;
-      if (template.invalid !== undefined) log.warn("template_invalid", { schema_id: id, reason: template.invalid });
-      else log.info("template_loaded", { schema_id: id });
+      bytes += template.text.length;
+    };
+    let changed = false;
+    const listed = this.#withIds(await shelf.list());
+    for (let start = 0; start < listed.length; start += TEMPLATES_READ_AT_ONCE) {
+      const some = listed.slice(start, start + TEMPLATES_READ_AT_ONCE);
+      const texts = await Promise.all(some.map(({ id, name, revision }) => {
+        return before.get(id)?.revision === revision ? undefined : shelf.get(name);
+      }));
+      for (const [index, { id, revision }] of some.entries()) {
+        const known = before.get(id);
+        const text = texts[index];
+        if (known?.revision === revision) {
+          keep(id, known.template, revision);
+          continue;
+        }
+        // Removed since it was listed: the next look will not list it.
+        if (text === undefined) continue;
+        if (known?.template.hash === templateHash(text)) {
+          keep(id, known.template, revision);
+          continue;
+        }
+        const tooMany = kept.size >= SCHEMAS_MAX || bytes + text.length > TEMPLATES_BYTES_MAX;
+        const template = readTemplate(text, tooMany);
+        keep(id, template, revision);
+        changed = true;
+        if (template.invalid !== undefined) log.warn("template_invalid", { schema_id: id, reason: template.invalid });
+        else loaded(id);
+      }
     }
-    for (const id of this.#kept.keys()) {
+    for (const id of before.keys()) {
       if (kept.has(id)) continue;
       changed = true;
       log.info("template_gone", { schema_id: id });
     }
-    this.#strangers = strangers;
     if (changed) await this.#replace(kept);
     else this.#kept = kept;
     return changed;
+  }
+
+  /** What may be a template. Says the names that are no schema ids, once. */
+  #withIds<T extends { readonly name: string }>(listed: readonly T[]): (T & { readonly id: SchemaId })[] {
+    const strangers = new Set<string>();
+    const templates = listed.flatMap((entry) => {
+      const id = schemaIdOf(entry.name);
+      if (id !== undefined) return [{ ...entry, id }];
+      strangers.add(entry.name);
+      return [];
+    });
+    for (const file of strangers.difference(this.#strangers)) {
+      this.#options.log.warn("template_ignored", { file, reason: "its name is no schema id" });
+    }
+    this.#strangers = strangers;
+    return templates;
   }
 
   async #replace(kept: ReadonlyMap<SchemaId, Kept>): Promise<void> {
@@ -195,6 +214,9 @@ export class SchemaStore {
     }, TEMPLATE_POLL_MS);
   }
 }
+
+/** Templates that are read from the shelf together: from a bucket each takes a round trip. */
+const TEMPLATES_READ_AT_ONCE = 16;
 
 /**
  * A template from the shelf. What cannot judge is kept with the reason, so that writes are refused and not let through;

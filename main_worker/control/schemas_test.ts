@@ -124,6 +124,30 @@ Deno.test("a file that is dropped in, changed or removed is noticed within the p
   assert.equal(clock.timers, 0);
 });
 
+Deno.test("what is there at the start is read several at a time, and is one line of the log", async () => {
+  const shelf = memoryShelf();
+  const names = Array.from({ length: 100 }, (_, i) => `s${String(i).padStart(2, "0")}`);
+  for (const name of names) await shelf.put(name, bytes(JSON.stringify({ title: name })));
+  await shelf.put("broken", bytes("{"));
+  const { get } = shelf;
+  let [reading, readingMax] = [0, 0];
+  shelf.get = async (name) => {
+    readingMax = Math.max(readingMax, ++reading);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    reading -= 1;
+    return await get.call(shelf, name);
+  };
+  const { store, summary, log } = await setup(shelf);
+  assert.deepEqual(Object.keys(summary()), ["broken", ...names]);
+  for (const name of names) assert.deepEqual(JSON.parse(summary()[name]!), { title: name });
+  assert.ok(readingMax > 4 && readingMax <= 32, `${readingMax}`);
+  assert.deepEqual(log.lines.map(({ event, fields }) => [event, fields.count]), [
+    ["template_invalid", undefined],
+    ["templates_loaded", 100],
+  ]);
+  store.close();
+});
+
 Deno.test("our own put is no news at the next poll", async () => {
   const { store, published, log } = await setup();
   await store.put(id("a"), bytes("true"));
