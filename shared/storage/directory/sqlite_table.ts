@@ -29,12 +29,13 @@ CREATE TABLE counts (prefix TEXT PRIMARY KEY, entities INTEGER NOT NULL) STRICT,
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 `;
 
-const CODES: readonly (readonly [RegExp, DiskErrorCode])[] = [
+/** What SQLite says, what that is, and the causes that it keeps to itself. */
+const CODES: readonly (readonly [RegExp, DiskErrorCode, string?])[] = [
   [/is full/, "full"],
   [/malformed|not a database/, "damaged"],
   [/is locked|is busy/, "busy"],
   [/readonly/, "read_only"],
-  [/unable to open/, "denied"],
+  [/unable to open/, "denied", "no permission, or too many open files"],
 ];
 
 interface EntityRow {
@@ -232,7 +233,8 @@ function withErrors<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     if (error instanceof DiskError || !(error instanceof Error)) throw error;
-    const code = CODES.find(([pattern]) => pattern.test(error.message))?.[1] ?? "failed";
-    throw new DiskError(code, `${path}: ${error.message}`, { cause: error });
+    const [, code = "failed", causes] = CODES.find(([pattern]) => pattern.test(error.message)) ?? [];
+    const why = causes === undefined ? error.message : `${error.message} (${causes})`;
+    throw new DiskError(code, `${path}: ${why}`, { cause: error });
   }
 }

@@ -146,3 +146,11 @@ Deno.test("table: only one process at a time, and only the partition that it was
     await assert.rejects(() => systemDisk.openTable(`${path}2`, { ...OPTIONS, create: false }), is("damaged"));
     await assert.rejects(() => systemDisk.openTable(`${path}/no/such/directory`, OPTIONS), DiskError);
   }));
+
+Deno.test("table: an error says what may have kept SQLite from opening it, which SQLite does not tell", () =>
+  withTable(async (path) => {
+    await Deno.mkdir(path);
+    await assert.rejects(() => systemDisk.openTable(path, OPTIONS), {
+      message: /03\.db: unable to open database file.* \(no permission, or too many open files\)$/,
+    });
+  }));
