@@ -39,7 +39,7 @@ interface LeaseRecord {
   readonly holder: string;
   /** Random for each holding; tells one's own renewals from others' where an answer was lost. */
   readonly id: string;
-  /** Grows with each renewal, so that each has an ETag of its own. */
+  /** Grows with each renewal that is tried, so that each has an ETag of its own, and is told from those before it. */
   readonly renewal: number;
   /** Milliseconds for which the holder counts on it after each renewal. */
   readonly lease_ms: number;
@@ -99,13 +99,10 @@ export async function takeLease(
 
 async function read(
   { client, requests, clock }: LeaseParts,
-  ms: number = S3_OPERATION_MS,
+  deadline: number = clock.monotonic() + S3_OPERATION_MS,
 ): Promise<ObjectBody | undefined> {
-  const answer = await requests.run("get", (signal) => client.get(LEASE_KEY, signal), {
-    deadline: clock.monotonic() + ms,
-    lane: "aside",
-  });
-  return answer.value;
+  const options = { deadline, lane: "aside" } as const;
+  return (await requests.run("get", (signal) => client.get(LEASE_KEY, signal), options)).value;
 }
 
 /** Watches the object for `ms` from now. Who holds it, as soon as it changes; `undefined` when nobody does any more. */
@@ -126,7 +123,9 @@ async function holderWithin(parts: LeaseParts, etag: ETag, ms: number): Promise<
 }
 
 /**
- * Replaces the state `expected` by `record`. The new ETag, or `undefined` when somebody else was faster.
+ * Replaces the state `expected` by `record`, or what an earlier write of the same holding left whose answer was lost: a
+ * renewal counts from when it was sent, so one that is found to have been carried out long ago is no renewal now.
+ * The new ETag, or `undefined` when somebody else was faster.
  * @throws {RequestFailure} no answer, also none about what became of it
  */
 async function write(
@@ -138,28 +137,36 @@ async function write(
 ): Promise<ETag | undefined> {
   const { client, requests, clock, conditions } = parts;
   const bytes = encoder.encode(JSON.stringify(record) + "\n");
-  const condition: Condition | undefined = expected === undefined
-    ? (conditions.create ? { ifNoneMatch: true } : undefined)
-    : conditions.replace === "none"
-    ? undefined
-    : { ifMatch: spell(expected, conditions.replace) };
-  if (condition === undefined && (await read(parts, ms))?.etag !== expected) return undefined;
-  const answer = await requests.run("put", (cut) => client.put(LEASE_KEY, bytes, condition, cut), {
-    deadline: clock.monotonic() + ms,
-    lane: "aside",
-    ...(signal && { signal }),
-  });
-  if (answer.value.kind === "stored") {
-    if (condition !== undefined) return answer.value.etag;
-    // Without conditions two may have written at once: whoever is there after a moment has it.
-    await sleep(clock, parts.random.unit() * 100 + 100);
-    const after = await read(parts, ms);
-    return after !== undefined && parseRecord(after.bytes)?.id === record.id ? after.etag : undefined;
+  const options = { deadline: clock.monotonic() + ms, lane: "aside", ...(signal && { signal }) } as const;
+  const ours = (object: ObjectBody | undefined) => {
+    const found = object && parseRecord(object.bytes);
+    return found?.id === record.id ? found : undefined;
+  };
+  for (;;) {
+    const condition: Condition | undefined = expected === undefined
+      ? (conditions.create ? { ifNoneMatch: true } : undefined)
+      : conditions.replace === "none"
+      ? undefined
+      : { ifMatch: spell(expected, conditions.replace) };
+    if (condition === undefined) {
+      const before = await read(parts, options.deadline);
+      if (before?.etag !== expected && ours(before) === undefined) return undefined;
+    }
+    const answer = await requests.run("put", (cut) => client.put(LEASE_KEY, bytes, condition, cut), options);
+    if (answer.value.kind === "stored") {
+      if (condition !== undefined) return answer.value.etag;
+      // Without conditions two may have written at once: whoever is there after a moment has it.
+      await sleep(clock, parts.random.unit() * 100 + 100);
+      const after = await read(parts, options.deadline);
+      return ours(after) && after!.etag;
+    }
+    const seen = await read(parts, options.deadline);
+    const found = ours(seen);
+    if (found === undefined) return undefined;
+    // An earlier attempt of this very write.
+    if (found.renewal === record.renewal) return seen!.etag;
+    expected = seen!.etag;
   }
-  // It may have been refused because an earlier attempt, whose answer was lost, was carried out.
-  const seen = await read(parts, ms);
-  const found = seen && parseRecord(seen.bytes);
-  return found?.id === record.id && found.renewal === record.renewal ? seen!.etag : undefined;
 }
 
 /** A moment on both clocks. */
@@ -236,9 +243,9 @@ export class Lease implements MainLock {
     await this.#renewing;
     if (this.#timer !== undefined) this.#parts.clock.clearTimer(this.#timer);
     if (this.#isLost) return;
-    const record = { ...this.#record, renewal: this.#record.renewal + 1, released: true };
+    this.#countRenewal();
     // Unanswered: then the next main worker waits for the lease to end.
-    await write(this.#parts, record, this.#etag, S3_ATTEMPT_MS).catch(() => undefined);
+    await write(this.#parts, { ...this.#record, released: true }, this.#etag, S3_ATTEMPT_MS).catch(() => undefined);
   }
 
   #expired(): boolean {
@@ -287,29 +294,24 @@ export class Lease implements MainLock {
       await sleep(clock, pause, signal).catch(() => undefined);
       if (signal.aborted) return;
       pause = this.#record.lease_ms / 3;
-      const record = { ...this.#record, renewal: this.#record.renewal + 1 };
+      this.#countRenewal();
       const started = Instant.now(clock);
       try {
-        const etag = await write(this.#parts, record, this.#etag, Math.min(S3_OPERATION_MS, this.#left()), signal);
+        const ms = Math.min(S3_OPERATION_MS, this.#left());
+        const etag = await write(this.#parts, this.#record, this.#etag, ms, signal);
         if (this.#isLost) return;
         if (etag === undefined) return this.#lose("was taken over by somebody else");
-        this.#record = record;
         this.#etag = etag;
         this.#extend(started);
       } catch (error) {
         if (!(error instanceof RequestFailure)) return this.#lose(`could not be renewed: ${error}`);
         pause = this.#record.lease_ms / 30;
-        if (error.doubts > 0) await this.#adopt(record);
       }
     }
   }
 
-  /** After a renewal of unknown outcome: the object is ours in its old state, or in the new one, or not any more. */
-  async #adopt(record: LeaseRecord): Promise<void> {
-    const seen = await read(this.#parts, S3_ATTEMPT_MS).catch(() => undefined);
-    const found = seen && parseRecord(seen.bytes);
-    if (seen === undefined || found?.id !== record.id) return;
-    this.#etag = seen.etag;
-    this.#record = { ...this.#record, renewal: Math.max(found.renewal, this.#record.renewal) };
+  /** Each write has a number of its own, also after one that may have come to nothing. */
+  #countRenewal(): void {
+    this.#record = { ...this.#record, renewal: this.#record.renewal + 1 };
   }
 }

@@ -227,3 +227,129 @@ Deno.test("without conditions the lease still keeps a second one out that comes 
   await first.clock.advance(1_000);
   await releasing;
 });
+
+/** A holder whose renewals are carried out without its hearing of it, until it is heard for a moment, and then never again. */
+async function heardFor(ms: number, from: number): Promise<void> {
+  const client = new MemoryClient();
+  const [holder, rival] = [new Process(client), new Process(client)];
+  const lease = await holder.taken("a");
+  let [now, acting] = [0, holder];
+  const lose = () => {
+    throw broken("ambiguous");
+  };
+  const heard = () => acting !== holder || (now >= from && now < from + ms);
+  client.before = (method) => (heard() || (now < from && method === "PUT")) ? undefined : lose();
+  client.after = () => heard() ? undefined : lose();
+  let taken: Lease | undefined;
+  let taking: Promise<void> | undefined;
+  for (; now < LEASE_MS * 3; now += 100) {
+    acting = holder;
+    await holder.clock.advance(100);
+    // Watches the object as it is from the moment on when the first renewal was carried out.
+    if (record(client).renewal === 2) {
+      taking ??= rival.take("b").then((outcome) => {
+        if (outcome.kind === "locked") taken = outcome.lock;
+      });
+    }
+    acting = rival;
+    await rival.clock.advance(100);
+    assert.ok(taken === undefined || lease.lost.aborted, `heard for ${ms} ms from ${from}: two hold it at ${now}`);
+  }
+  await taking;
+  assert.ok(lease.lost.aborted);
+  await lease.release();
+  await taken?.release();
+}
+
+Deno.test("a renewal that was carried out long before its holder learns of it does not count from then on", async () => {
+  for (let from = 5_200; from < 14_000; from += 400) {
+    for (const ms of [200, 800, 1_600]) await heardFor(ms, from);
+  }
+});
+
+Deno.test("a renewal whose answer was lost, and all that came after it for a while, does not lose the lease", async () => {
+  const client = new MemoryClient();
+  const process = new Process(client);
+  const lease = await process.taken("a");
+  await process.clock.advance(LEASE_MS / 3 - 1);
+  let mute = true;
+  client.after = () => {
+    if (mute) throw broken("ambiguous");
+  };
+  client.before = (method) => {
+    if (mute && method === "GET") throw broken("ambiguous");
+  };
+  await process.clock.advance(7_000);
+  assert.equal(record(client).renewal, 2);
+  mute = false;
+  await process.clock.advance(LEASE_MS);
+  assert.equal(lease.lost.aborted, false);
+  assert.ok(record(client).renewal > 4, `${record(client).renewal}`);
+  await lease.release();
+});
+
+Deno.test("a holder that gives its lease back while it is waited for is followed soon, as is one that is gone", async () => {
+  for (const leave of ["release", "remove"]) {
+    const client = new MemoryClient();
+    const [first, second] = [new Process(client), new Process(client)];
+    const lease = await first.taken("a");
+    let outcome: Awaited<ReturnType<Process["take"]>> | undefined;
+    const taking = second.take("b").then((result) => outcome = result);
+    await second.clock.advance(1_000);
+    if (leave === "release") await lease.release();
+    else client.objects.delete(LEASE_KEY);
+    await second.clock.advance(LEASE_MS / 6);
+    await taking;
+    assert.ok(outcome?.kind === "locked", leave);
+    await outcome.lock.release();
+    await lease.release();
+  }
+});
+
+Deno.test("a lease is given back once", async () => {
+  const client = new MemoryClient();
+  const process = new Process(client);
+  const lease = await process.taken("a");
+  await Promise.all([lease.release(), lease.release()]);
+  await lease.release();
+  assert.deepEqual([record(client).renewal, record(client).released], [2, true]);
+});
+
+Deno.test("what looks like a lease that was given back, but is none, is waited for", async () => {
+  const whole = { holder: "a", id: "1", renewal: 1, lease_ms: LEASE_MS, released: true };
+  const bad = { holder: 1, id: null, renewal: "1", lease_ms: 0, released: "true" };
+  const texts = ["null", "true", "[]", '"released"'];
+  for (const [member, value] of Object.entries(bad)) texts.push(JSON.stringify({ ...whole, [member]: value }));
+  for (const text of texts) {
+    const client = new MemoryClient();
+    await client.put(LEASE_KEY, new TextEncoder().encode(text), undefined, new AbortController().signal);
+    const process = new Process(client);
+    let outcome: Awaited<ReturnType<Process["take"]>> | undefined;
+    const taking = process.take("b").then((result) => outcome = result);
+    await process.clock.advance(LEASE_MS - 1);
+    assert.equal(outcome, undefined, text);
+    await process.clock.advance(LEASE_MS / 6);
+    await taking;
+    assert.ok(outcome?.kind === "locked", text);
+    await outcome.lock.release();
+  }
+});
+
+Deno.test("without conditions: of two that take it at once one holds it, and a holder notices that it was replaced", async () => {
+  const none: Conditions = { create: false, replace: "none", replaceNeedsObject: true, remove: false };
+  const client = new MemoryClient();
+  const rivals = [new Process(client, none), new Process(client, none)];
+  const takings = rivals.map((rival, index) => rival.take(`rival ${index}`));
+  await advance(rivals, 2 * LEASE_MS);
+  const outcomes = await Promise.all(takings);
+  const locked = outcomes.flatMap((outcome) => outcome.kind === "locked" ? [outcome.lock] : []);
+  assert.equal(locked.length, 1);
+  const [lease] = locked as [Lease];
+  assert.equal(lease.lost.aborted, false);
+  const text = new TextEncoder().encode("{}");
+  await client.put(LEASE_KEY, text, undefined, new AbortController().signal);
+  await advance(rivals, LEASE_MS / 2);
+  assert.equal(lease.lost.aborted, true);
+  assert.deepEqual(client.objects.get(LEASE_KEY)!.bytes, text);
+  await lease.release();
+});
