@@ -267,6 +267,22 @@ Deno.test("dispatcher: a write without an answer keeps its slot unresolved until
   assert.notEqual(d.coherence.stamp(slot), undefined);
 });
 
+Deno.test("dispatcher: a write whose batch is over before its loss is known is resolved at once", async () => {
+  using d = dispatching(routes(1, "a"));
+  const slot = d.coherence.slotOf(d.operations.make("get", SCHEMA, parseEntityKey("k"), {}).name);
+  const write = d.put("k");
+  await settled();
+  const sent = d.workers.next();
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  assert.equal(code(await write), "deadline");
+  d.control.publish({ finished: new Map([[`a/${d.dispatcher.id}`, sent.request.seq + 1]]) });
+  assert.equal(d.coherence.stamp(slot), undefined);
+  sent.fail("deadline");
+  await settled();
+  assert.equal(d.dispatcher.unresolved, 0);
+  assert.notEqual(d.coherence.stamp(slot), undefined);
+});
+
 Deno.test("dispatcher: an answer that nobody knows what became of a write keeps its slot unresolved, too", async () => {
   using d = dispatching(routes(1, "a"));
   const slot = d.coherence.slotOf(d.operations.make("get", SCHEMA, parseEntityKey("k"), {}).name);

@@ -137,12 +137,16 @@ export class FakeWorkers {
   }
 }
 
-/** A dispatcher between a fake control and fake workers. */
-export function dispatching(first: Routes, kind: Store["kind"] = "directory") {
-  const clock = new ManualClock();
+/** A dispatcher between a fake control and fake workers; `beside`: another front of the same main worker. */
+export function dispatching(
+  first: Routes,
+  kind: Store["kind"] = "directory",
+  beside?: { clock: ManualClock; coherence: CoherenceTable; turn: (slot: number) => Promise<void> },
+) {
+  const clock = beside?.clock ?? new ManualClock();
   const control = new FakeControl(first);
   const workers = new FakeWorkers();
-  const coherence = new CoherenceTable(CoherenceTable.allocate(), clock);
+  const coherence = beside?.coherence ?? new CoherenceTable(CoherenceTable.allocate(), clock);
   const dispatcher = new Dispatcher({
     clock,
     random: systemRandom,
@@ -150,6 +154,7 @@ export function dispatching(first: Routes, kind: Store["kind"] = "directory") {
     control,
     connect: workers.connect,
     coherence,
+    ...(beside && { turn: beside.turn }),
     batching: batchingFor(kind),
     metrics: { batch() {}, retry() {} },
   });

@@ -1,0 +1,170 @@
+/** What waits in a dispatcher is bounded in each place where it may wait, and gives its room back when it leaves. */
+import assert from "assert";
+import { QUEUE_BYTES_MAX, QUEUE_OPERATIONS_MAX, REQUEST_DEADLINE_MS } from "../../../shared/limits.ts";
+import { parseEntityKey } from "../../../shared/names.ts";
+import { settled } from "../../../shared/seams/manual_clock.ts";
+import type { Answer } from "./dispatcher.ts";
+import { dispatching, routes, SCHEMA, stored } from "./testing.ts";
+
+type Dispatching = ReturnType<typeof dispatching>;
+
+const MIB = 1024 * 1024;
+const payload = new Uint8Array(MIB);
+/** Puts of one MiB, with their overhead, that a queue has room for. */
+const FULL = QUEUE_BYTES_MAX / MIB - 1;
+
+const code = ({ outcome }: Answer) => outcome.kind === "failed" ? outcome.code : outcome.kind;
+
+function puts(d: Dispatching, count: number): Promise<Answer>[] {
+  return Array.from({ length: count }, (_, n) => d.put(`k${n}`, { payload }));
+}
+
+async function answerAll({ workers }: Dispatching): Promise<void> {
+  await settled();
+  while (workers.batches.length > 0) {
+    workers.next().answer(stored(1));
+    await settled();
+  }
+}
+
+function assertEmpty({ dispatcher }: Dispatching): void {
+  const { depth, parked } = dispatcher;
+  assert.deepEqual({ depth, parked }, { depth: 0, parked: 0 });
+  for (const { workerId, ...waiting } of dispatcher.lines()) {
+    assert.deepEqual(waiting, { batches: 0, operations: 0, bytes: 0 }, workerId);
+  }
+  assert.ok(dispatcher.admits(QUEUE_OPERATIONS_MAX, 0), "all operations have room");
+  assert.ok(dispatcher.admits(1, QUEUE_BYTES_MAX - 1024), "all bytes have room");
+}
+
+Deno.test("room: what was answered, refused or given up gives its room back", async () => {
+  using d = dispatching(routes(1, "a"));
+  for (let round = 0; round < 3; round++) {
+    const answers = puts(d, FULL);
+    assert.equal(code(await d.put("one-more", { payload })), "overloaded");
+    await answerAll(d);
+    assert.deepEqual(new Set((await Promise.all(answers)).map(code)), new Set(["stored"]));
+    assertEmpty(d);
+  }
+  const late = puts(d, FULL);
+  await d.clock.advance(REQUEST_DEADLINE_MS + 200);
+  assert.deepEqual(new Set((await Promise.all(late)).map(code)), new Set(["deadline", "no_worker"]));
+  await answerAll(d);
+  assertEmpty(d);
+});
+
+Deno.test("room: what is parked while its partition moves is bounded, and moves on to the new owner", async () => {
+  // Two workers, so that there is more room in all than for what is parked.
+  using d = dispatching(routes(1, "moving", "a", "b"));
+  for (let round = 0; round < 3; round++) {
+    d.control.publish({ routes: routes(2 * round + 2, "moving", "a", "b") });
+    const answers = puts(d, FULL);
+    assert.equal(d.dispatcher.parked, FULL);
+    assert.ok(!d.dispatcher.admits(1, 2 * MIB));
+    assert.equal(code(await d.put("one-more", { payload })), "overloaded");
+    // A timer looks again from time to time: nothing changes, and nothing is counted twice.
+    await d.clock.advance(200);
+    assert.equal(d.dispatcher.parked, FULL);
+    d.control.publish({ routes: routes(2 * round + 3, "a", "a", "b") });
+    await answerAll(d);
+    assert.deepEqual(new Set((await Promise.all(answers)).map(code)), new Set(["stored"]));
+    assertEmpty(d);
+  }
+});
+
+Deno.test("room: the line of one worker is bounded by itself, in operations and bytes", async () => {
+  using d = dispatching(routes(1, "a", "b"));
+  const bytes = puts(d, FULL + 20);
+  assert.ok(!d.dispatcher.admits(1, 2 * MIB));
+  await answerAll(d);
+  const refused = (await Promise.all(bytes)).filter((answer) => code(answer) === "overloaded").length;
+  assert.equal(refused, 20);
+  assertEmpty(d);
+  const operations = Array.from({ length: QUEUE_OPERATIONS_MAX }, (_, n) => d.get(`k${n}`));
+  assert.equal(code(await d.get("one-more")), "overloaded");
+  await answerAll(d);
+  assert.deepEqual(new Set((await Promise.all(operations)).map(code)), new Set(["stored"]));
+  assertEmpty(d);
+});
+
+Deno.test("room: what waited for a worker that is out waits for the next one, and counts there", async () => {
+  using d = dispatching(routes(1, "a"));
+  const answers = puts(d, FULL);
+  await settled();
+  d.control.publish({ routes: routes(2, "moving", "b") });
+  assert.equal(d.dispatcher.parked, FULL);
+  assert.deepEqual(d.dispatcher.lines().map(({ operations, bytes }) => [operations, bytes]), [[0, 0]]);
+  // The first ones may have been executed, and keep their place; others that nobody saw have none beside them.
+  assert.equal(code(await d.put("one-more", { payload })), "overloaded");
+  d.workers.batches.length = 0;
+  d.control.publish({ routes: routes(3, "b") });
+  await answerAll(d);
+  assert.deepEqual(new Set((await Promise.all(answers)).map(code)), new Set(["stored"]));
+  assertEmpty(d);
+});
+
+/** Two fronts of one main worker, whose writes of an entity take turns. */
+function twoFronts() {
+  const first = dispatching(routes(1, "a"));
+  const { clock, coherence } = first;
+  first[Symbol.dispose]();
+  const beside = { clock, coherence, turn: (slot: number) => coherence.unlocked(slot, 1) };
+  return {
+    clock,
+    one: dispatching(routes(1, "a"), "directory", beside),
+    two: dispatching(routes(1, "a"), "directory", beside),
+  };
+}
+
+/** Until the other front has noticed: it waits in real time. */
+async function sentBy({ workers }: Dispatching): Promise<void> {
+  for (let tries = 0; workers.batches.length === 0; tries++) {
+    assert.ok(tries < 1_000, "nothing was sent");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+Deno.test("fronts: a write is sent when the one of another front has been answered; other entities don't wait", async () => {
+  const { one, two } = twoFronts();
+  const first = one.put("k");
+  await settled();
+  const second = two.put("k");
+  const other = two.put("other");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.deepEqual(two.workers.batches.map(({ request }) => request.operations.length), [1]);
+  assert.match(two.workers.batches[0]!.request.operations[0]!.name, /other/);
+  two.workers.next().answer(stored(1));
+  assert.equal(code(await other), "stored");
+  one.workers.next().answer(stored(1));
+  assert.equal(code(await first), "stored");
+  await sentBy(two);
+  two.workers.next().answer(stored(2));
+  assert.equal(code(await second), "stored");
+  // Both have given their turns back.
+  const third = one.put("k");
+  await sentBy(one);
+  one.workers.next().answer(stored(3));
+  assert.equal(code(await third), "stored");
+  one[Symbol.dispose]();
+  two[Symbol.dispose]();
+});
+
+Deno.test("fronts: a write that was given up while it waited for its turn is not sent any more, and holds nobody up", async () => {
+  const { clock, one, two } = twoFronts();
+  const first = one.put("k");
+  await settled();
+  const soon = two.operations.make("put", SCHEMA, parseEntityKey("k"), {});
+  const second = two.dispatcher.submit(soon, undefined, 1_000);
+  await clock.advance(1_200);
+  assert.equal(code(await second), "no_worker");
+  one.workers.next().answer(stored(1));
+  assert.equal(code(await first), "stored");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(two.workers.batches.length, 0);
+  const third = two.put("k");
+  await sentBy(two);
+  two.workers.next().answer(stored(1));
+  assert.equal(code(await third), "stored");
+  one[Symbol.dispose]();
+  two[Symbol.dispose]();
+});
