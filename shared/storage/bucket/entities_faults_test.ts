@@ -221,3 +221,37 @@ for (const [service, conditions] of Object.entries(SERVICES)) {
     await clock.runUntil(entities.close());
   });
 }
+
+Deno.test("a write of which no attempt was answered is committed once it is seen, and unknown as long as it is not", async () => {
+  for (const carriedOut of [true, false]) {
+    const clock = new ManualClock();
+    let attempts = 0;
+    let mute = true;
+    const client = new class extends MemoryClient {
+      override async put(...request: Parameters<MemoryClient["put"]>): Promise<PutAnswer> {
+        if (!mute) return await super.put(...request);
+        attempts += 1;
+        if (carriedOut) await super.put(...request);
+        throw new ObjectError("ambiguous", "TEST", "the test says so");
+      }
+    }();
+    const entities = await open(client, clock, ALL_CONDITIONS);
+    const envelope = envelopeOf("k", 1);
+    const commit = entities.commit({ ...AT, envelope, expected: undefined });
+    assert.equal(await clock.runUntil(outcomeOf(commit)), carriedOut ? "committed" : "unknown");
+    assert.ok(attempts > 1, `${attempts}`);
+    mute = false;
+    // Whichever of the attempts may still arrive would bring back what is deleted now.
+    const seen = await clock.runUntil(entities.read(AT.partition, AT.name));
+    assert.deepEqual(seen?.envelope, carriedOut ? envelope : undefined);
+    const replacement = { ...AT, envelope: envelopeOf("k", 2), expected: seen?.token };
+    const replaced = await clock.runUntil(entities.commit(replacement));
+    assert.ok(replaced.kind === "committed");
+    const removal = { ...AT, envelope: undefined, expected: replaced.token };
+    assert.equal(await clock.runUntil(outcomeOf(entities.commit(removal))), "unavailable");
+    await clock.advance(S3_DOUBT_MS);
+    assert.equal(await clock.runUntil(outcomeOf(entities.commit(removal))), "committed");
+    await clock.runUntil(entities.close());
+    assert.equal(client.objects.has(KEY), false);
+  }
+});
