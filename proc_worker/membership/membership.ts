@@ -5,7 +5,7 @@
 import { HEARTBEAT_MS, HEARTBEATS_MISSED_MAX, JOIN_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { Logger } from "../../shared/logging/logger.ts";
 import type { Partition } from "../../shared/names.ts";
-import { type Clock, sleep } from "../../shared/seams/clock.ts";
+import { type Clock, Instant, sleep } from "../../shared/seams/clock.ts";
 import type { Random } from "../../shared/seams/random.ts";
 import type { HeartbeatRequest, HeartbeatResponse, SubscribeResponse } from "../../shared/wire/messages.ts";
 import { type MainClient, TransportError } from "../../shared/wire/transport.ts";
@@ -73,8 +73,10 @@ export class Membership {
   #seq = 0;
   #leaving = false;
   #member = false;
-  #lastAnsweredMs = -Infinity;
-  #lastAssignedMs = -Infinity;
+  /** When a join or a heartbeat was sent that was answered. */
+  #answered: Instant | undefined;
+  /** When a heartbeat was sent whose answer was acted on. */
+  #assigned: Instant | undefined;
   #poked = false;
   #poking = false;
 
@@ -97,9 +99,9 @@ export class Membership {
     return this.#tokens.at(-1)?.expiresAtMs;
   }
 
-  /** Milliseconds since a join or a heartbeat was sent that was answered. */
+  /** Milliseconds since a join or a heartbeat was sent that was answered; infinite before the first. */
   get sinceAnsweredMs(): number {
-    return this.#parts.clock.monotonic() - this.#lastAnsweredMs;
+    return this.#answered?.elapsed(this.#parts.clock) ?? Infinity;
   }
 
   /**
@@ -107,7 +109,7 @@ export class Membership {
    * A join does not renew it: what was owned before may be another's.
    */
   get sinceAssignedMs(): number {
-    return this.#parts.clock.monotonic() - this.#lastAssignedMs;
+    return this.#assigned?.elapsed(this.#parts.clock) ?? Infinity;
   }
 
   /** Whether a caller that shows `token` is the main worker; `same` compares in constant time. */
@@ -145,7 +147,7 @@ export class Membership {
       try {
         const timestampMs = clock.now();
         const proof = await this.#prove(timestampMs);
-        const sentMs = clock.monotonic();
+        const sent = Instant.now(clock);
         const { workerId, session, publicKey, tags, storeId, partitions } = identity;
         const response = await client.subscribe({
           workerId,
@@ -168,7 +170,7 @@ export class Membership {
           await client.unsubscribe({ workerId, session, token: response.token }, FAREWELL_MS).catch(() => {});
           throw error;
         }
-        this.#lastAnsweredMs = sentMs;
+        this.#answered = sent;
         this.#member = true;
         log.info("joined", { worker_id: workerId, term: response.term, keys: response.keys.length });
         return;
@@ -220,7 +222,7 @@ export class Membership {
 
   async #heartbeat(immediate: boolean, deadlineMs = this.#heartbeatMs + ANSWER_SLACK_MS): Promise<void> {
     const { client, identity, peers, clock } = this.#parts;
-    const sentMs = clock.monotonic();
+    const sent = Instant.now(clock);
     const response = await client.heartbeat({
       workerId: identity.workerId,
       session: identity.session,
@@ -230,13 +232,13 @@ export class Membership {
       immediate,
       ...peers.report(),
     }, deadlineMs);
-    this.#lastAnsweredMs = Math.max(this.#lastAnsweredMs, sentMs);
+    this.#answered = Instant.later(this.#answered, sent);
     if (response.token !== undefined && response.token !== this.#tokens.at(-1)!.value) {
       const renewed = { value: response.token, expiresAtMs: response.tokenExpiresAtMs! };
       this.#tokens = [...this.#tokens.slice(-1), renewed];
     }
     peers.assigned(response);
-    this.#lastAssignedMs = Math.max(this.#lastAssignedMs, sentMs);
+    this.#assigned = Instant.later(this.#assigned, sent);
   }
 
   /** Tells the main worker at once that something has changed; calls that come while one is under way become one. */

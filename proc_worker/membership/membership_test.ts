@@ -247,6 +247,13 @@ Deno.test("membership: the right to write is as old as the last answered heartbe
   await clock.advance(4_000);
   assert.equal(membership.sinceAnsweredMs, 5_500);
   assert.equal(membership.sinceAssignedMs, 5_500);
+  // The machine was suspended, and its monotonic clock stood still.
+  clock.jump(60_000);
+  assert.equal(membership.sinceAssignedMs, 65_500);
+  assert.equal(membership.connected, false);
+  // A wall clock that is set back gives nothing back.
+  clock.jump(-120_000);
+  assert.equal(membership.sinceAssignedMs, 5_500);
   await membership.stop();
 });
 

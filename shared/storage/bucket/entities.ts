@@ -14,7 +14,7 @@
  *
  * **A paused owner.** A worker that was stopped (SIGSTOP, a frozen machine) and wakes up may believe for a moment that it
  * still owns what has been given to another one. `mayWrite` is asked right before each request that changes something,
- * also before each repetition and after each wait for a turn; it answers from this process's own monotonic clock, so the
+ * also before each repetition and after each wait for a turn; it answers from this process's own clocks, so the
  * woken worker, whose last heartbeat is too old, sends nothing. Once a heartbeat was answered again, what had begun before the
  * gap still sends nothing: it would decide anew on what another owner wrote, though that one has answered it long ago. What
  * remains is a request that had left before the pause,

@@ -10,11 +10,11 @@
  * **Fencing.** A holder that was paused past its lease finds out before it acts: {@linkcode MainLock.lost} compares
  * clocks whenever its `aborted` is read, and does not wait for a timer that was paused as well. Writes to the shelves
  * ask it right before each request (see `shelf.ts`). What has nothing but a clock, such as a cache on another thread, is told
- * after each renewal until when the lease holds. Time is what the monotonic clock or the wall clock says, whichever
- * ran further: the monotonic clock of a machine that was suspended may have stood still.
+ * after each renewal until when the lease holds. What passes is measured
+ * on both clocks ({@linkcode Instant}).
  */
 import { S3_ATTEMPT_MS, S3_OPERATION_MS } from "../../limits.ts";
-import { type Clock, sleep, type Timer } from "../../seams/clock.ts";
+import { type Clock, Instant, sleep, type Timer } from "../../seams/clock.ts";
 import { type Random, randomHex } from "../../seams/random.ts";
 import { type MainLock, StorageError } from "../store.ts";
 import { type Conditions, spell } from "./conditions.ts";
@@ -166,26 +166,6 @@ async function write(
     // An earlier attempt of this very write.
     if (found.renewal === record.renewal) return seen!.etag;
     expected = seen!.etag;
-  }
-}
-
-/** A moment on both clocks. */
-class Instant {
-  readonly #monotonic: number;
-  readonly wallMs: number;
-
-  private constructor(clock: Clock) {
-    this.#monotonic = clock.monotonic();
-    this.wallMs = clock.now();
-  }
-
-  static now(clock: Clock): Instant {
-    return new Instant(clock);
-  }
-
-  /** Milliseconds since then, by the clock that ran further. */
-  elapsed(clock: Clock): number {
-    return Math.max(clock.monotonic() - this.#monotonic, clock.now() - this.wallMs);
   }
 }
 
