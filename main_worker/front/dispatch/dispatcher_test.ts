@@ -182,6 +182,41 @@ Deno.test("dispatcher: writes on one entity leave one after the other, whatever 
   assert.deepEqual((await Promise.all(answers)).map(code), ["stored", "stored", "stored"]);
 });
 
+Deno.test("dispatcher: a write that is given up while it waits behind another one lets nobody pass", async () => {
+  using d = dispatching(routes(1, "a"));
+  const put = (deadlineMs: number) =>
+    d.dispatcher.submit(d.operations.make("put", SCHEMA, parseEntityKey("k"), {}), undefined, deadlineMs);
+  const [first, second, third] = [put(60_000), put(1_000), put(60_000)];
+  await d.clock.advance(1_200);
+  assert.equal(code(await second), "no_worker");
+  assert.equal(d.workers.batches.length, 1);
+  d.workers.next().answer(stored(1));
+  assert.equal(code(await first), "stored");
+  await settled();
+  d.workers.next().answer(stored(2));
+  assert.equal(code(await third), "stored");
+});
+
+Deno.test("dispatcher: each call shows the token of the moment, and the connection to a worker that is out is closed", async () => {
+  using d = dispatching(routes(1, "a"));
+  const renewed = (token: string) => {
+    const { workers, ...rest } = routes(1, "a");
+    d.control.publish({ routes: { ...rest, workers: new Map([["a", { ...workers.get("a")!, token }]]) } });
+  };
+  for (const token of ["t", "renewed", "renewed again"]) {
+    if (token !== "t") renewed(token);
+    const read = d.get("k");
+    await settled();
+    const sent = d.workers.next();
+    assert.equal(sent.token, token);
+    sent.answer(found(1));
+    await read;
+  }
+  assert.deepEqual(d.workers.closed, []);
+  d.control.publish({ routes: routes(2, "b") });
+  assert.deepEqual(d.workers.closed, ["a"]);
+});
+
 Deno.test("dispatcher: a partition that moves is waited for; what nobody can take is refused at once", async () => {
   using d = dispatching(routes(1, "moving"));
   const waiting = d.put("k");
@@ -535,4 +570,9 @@ Deno.test("dispatcher: closing answers everybody", async () => {
   d.dispatcher.close();
   assert.deepEqual((await Promise.all(answers)).map(code), ["deadline", "no_worker", "deadline"]);
   assert.equal(code(await d.get("k")), "no_worker");
+  assert.deepEqual(d.workers.closed, ["a"]);
+  assert.equal(d.clock.timers, 0);
+  // It hears of nothing any more.
+  d.control.publish({ routes: routes(2, "b") });
+  assert.deepEqual(d.dispatcher.lines(), []);
 });

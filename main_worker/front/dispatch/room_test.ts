@@ -103,6 +103,47 @@ Deno.test("room: what waited for a worker that is out waits for the next one, an
   assertEmpty(d);
 });
 
+Deno.test("room: what was refused for want of room leaves its slot resolved", async () => {
+  using d = dispatching(routes(1, "moving", "a", "b"));
+  const slot = d.coherence.slotOf(d.operations.make("get", SCHEMA, parseEntityKey("one-more"), {}).name);
+  const refused = async (expected: string) => {
+    const answers = puts(d, FULL);
+    assert.equal(code(await d.put("one-more", { payload })), expected);
+    assert.notEqual(d.coherence.stamp(slot), undefined);
+    d.control.publish({ routes: routes(2, "a", "a", "b") });
+    await answerAll(d);
+    await Promise.all(answers);
+  };
+  await refused("overloaded");
+  await refused("overloaded");
+  d.control.publish({ routes: routes(3, "moving") });
+  const parked = d.put("one-more");
+  d.control.publish({ routes: routes(4, "none") });
+  assert.equal(code(await parked), "no_worker");
+  assert.notEqual(d.coherence.stamp(slot), undefined);
+});
+
+Deno.test("room: a write that may have had an effect is not refused for want of room when it comes again", async () => {
+  using d = dispatching(routes(1, "a", "b"));
+  const first = d.put("first", { payload });
+  await settled();
+  d.workers.next().fail("broken");
+  await settled();
+  assert.equal(d.dispatcher.parked, 1);
+  const others = puts(d, FULL);
+  // Its time to be routed anew comes while the line is full: nothing is answered meanwhile.
+  d.control.publish({ routes: routes(2, "a", "b") });
+  assert.equal(d.dispatcher.parked, 1);
+  for (let rounds = 0; d.dispatcher.depth > 0; rounds++) {
+    assert.ok(rounds < 100);
+    await answerAll(d);
+    await d.clock.advance(50);
+  }
+  assert.equal(code(await first), "stored");
+  assert.deepEqual(new Set((await Promise.all(others)).map(code)), new Set(["stored"]));
+  assertEmpty(d);
+});
+
 /** Two fronts of one main worker, whose writes of an entity take turns. */
 function twoFronts() {
   const first = dispatching(routes(1, "a"));

@@ -73,6 +73,7 @@ export function routes(epoch: number, ...owners: string[]): Routes {
 /** A batch that a worker was sent and has not answered yet. */
 export interface Sent {
   readonly session: string;
+  readonly token: string;
   readonly request: BatchRequest;
   readonly deadlineMs: number;
   /** Answers each operation with the same result, or with what is made for each. */
@@ -94,9 +95,11 @@ export class FakeWorkers {
   /** Batches that wait for an answer, in the order in which they were sent. */
   readonly batches: Sent[] = [];
   readonly streams: Streaming[] = [];
+  /** Sessions whose connection was closed. */
+  readonly closed: string[] = [];
 
-  readonly connect = (address: string): WorkerClient => ({
-    processBatch: (request, deadlineMs) => this.#processBatch(address, request, deadlineMs),
+  readonly connect = (address: string, token = () => "t"): WorkerClient => ({
+    processBatch: (request, deadlineMs) => this.#processBatch(address, token(), request, deadlineMs),
     list: () => Promise.reject(new TransportError("broken", "not listed in this test")),
     events: (_request, onOpen, onEvent, signal) =>
       new Promise((resolve, reject) => {
@@ -113,7 +116,7 @@ export class FakeWorkers {
         });
         signal.addEventListener("abort", () => resolve(), { once: true });
       }),
-    close: () => {},
+    close: () => void this.closed.push(address),
   });
 
   /** Takes the oldest batch that waits. */
@@ -123,10 +126,11 @@ export class FakeWorkers {
     return sent;
   }
 
-  #processBatch(session: string, request: BatchRequest, deadlineMs: number): Promise<BatchResponse> {
+  #processBatch(session: string, token: string, request: BatchRequest, deadlineMs: number): Promise<BatchResponse> {
     return new Promise((resolve, reject) => {
       this.batches.push({
         session,
+        token,
         request,
         deadlineMs,
         answer: (result) =>
