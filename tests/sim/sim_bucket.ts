@@ -21,14 +21,19 @@ export interface BucketFaults {
   /** The client sees a broken connection; the request is carried out later. */
   lateRequest: number;
   lateMsMax: number;
-  /** What does not get through, in either case without a word. */
-  outage: "nothing" | "requests" | "answers";
+  /** What does not get through. */
+  outage: Outage;
 }
+
+/** What does not get through between processes and the service, in either case without a word. */
+export type Outage = "nothing" | "requests" | "answers";
 
 /** The service, which all processes reach. */
 export class SimService {
   readonly bucket = new MemoryBucket();
   readonly faults: BucketFaults;
+  /** Outages of single processes. */
+  readonly cutOff = new Map<Process, Outage>();
   readonly random: SeededRandom;
   readonly scheduler: Scheduler;
 
@@ -45,7 +50,8 @@ export class SimService {
  * A creation is never late, and arrives before its process is dead or never: that a creation which is stuck for longer than the
  * handover of its partition can bring back what was deleted is a limit of the engine that it states (`bucket/entities.ts`).
  */
-export function simClient({ bucket, faults, random, scheduler }: SimService, process: Process): ObjectClient {
+export function simClient({ bucket, faults, cutOff, random, scheduler }: SimService, process: Process): ObjectClient {
+  const isLost = (what: Outage) => faults.outage === what || cutOff.get(process) === what;
   const delay = () => 0.05 + random.unit() ** 3 * faults.latencyMsMax;
 
   function request<T>(run: () => T, signal: AbortSignal, creates = false): Promise<T> {
@@ -55,7 +61,7 @@ export function simClient({ bucket, faults, random, scheduler }: SimService, pro
       signal.addEventListener("abort", () => fail("ambiguous"), { once: true });
       if (random.chance(faults.throttled)) return void fail("throttled");
       if (random.chance(faults.unsent)) return void fail("unsent");
-      if (faults.outage === "requests") return;
+      if (isLost("requests")) return;
       const late = !creates && random.chance(faults.lateRequest);
       if (late) fail("ambiguous");
       let underway = true;
@@ -64,7 +70,7 @@ export function simClient({ bucket, faults, random, scheduler }: SimService, pro
         underway = false;
         forget();
         const value = run();
-        if (late || !process.alive || faults.outage === "answers") return;
+        if (late || !process.alive || isLost("answers")) return;
         if (random.chance(faults.lostAnswer)) fail("ambiguous");
         else process.after(delay(), () => resolve(value));
       };

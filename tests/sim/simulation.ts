@@ -24,7 +24,7 @@ const ALWAYS = [
 /** What it can do, by the kind of store. */
 export const INCIDENTS = {
   directory: [...ALWAYS, "disk full", "failing syncs"],
-  bucket: [...ALWAYS, "replace main", "outage", "slow down"],
+  bucket: [...ALWAYS, "replace main", "cut main off", "outage", "slow down"],
 } as const;
 
 export type StoreKind = keyof typeof INCIDENTS;
@@ -386,6 +386,22 @@ function runNemesis(
       cluster.startMain();
       later(25_000, () => paused?.resume());
     },
+    "cut main off": () => {
+      note("the main worker hears nothing of the S3 service, but for a moment, while another one waits for its place");
+      const main = cluster.main?.process;
+      if (main === undefined) return;
+      const { cutOff } = service!;
+      const cut = () => cutOff.set(main, random.pick(["requests", "answers"]));
+      cluster.startMain();
+      cut();
+      later(10_000, () => {
+        cutOff.delete(main);
+        later(1_500, () => {
+          cut();
+          later(25_000, () => cutOff.delete(main));
+        });
+      });
+    },
     "power failure": () => {
       note("power failure");
       cluster.crashMachine();
@@ -436,6 +452,7 @@ function makePeace(cluster: Cluster, workerIds: readonly string[]): void {
   Object.assign(cluster.network.faults, { lostRequest: 0, lostAnswer: 0, lateRequest: 0, garbage: 0 });
   const quiet = { outage: "nothing" as const, throttled: 0, unsent: 0, lostAnswer: 0, lateRequest: 0 };
   if (cluster.service) Object.assign(cluster.service.faults, quiet);
+  cluster.service?.cutOff.clear();
   for (const { process } of cluster.mains) process.resume();
   if (cluster.main === undefined) {
     cluster.killMain();
