@@ -1,5 +1,6 @@
 import assert from "assert";
 import fc from "fast-check";
+import { MASTER_KEYS_MAX } from "../limits.ts";
 import {
   advertiseAddress,
   bool,
@@ -230,6 +231,31 @@ Deno.test("old keys: a list of ids and keys", () => {
   assert.deepEqual(namedKeys.parse(" , "), []);
   refuses(namedKeys.parse, "v1", `:${a}`, "v1:00", `v1:${a},v1:${b}`, `v/1:${a}`);
   refuses(namedKeys.parse, Array.from({ length: 16 }, (_, index) => `v${index}:${a}`).join(","));
+});
+
+Deno.test("old keys: what is wrong in a list is said by its place, without anything of a key", () => {
+  const hex = "00112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210";
+  const cases: readonly (readonly [string, RegExp])[] = [
+    [hex, /key 1 of the list has no id before a colon/],
+    [`a:${hex},${hex}`, /key 2 of the list has no id before a colon/],
+    [`a:${hex},:${hex}`, /key 2 of the list has no id before a colon/],
+    [`a:${hex},b:${hex}0`, /key 2 of the list: want 64 hex digits/],
+    [`a:${hex},b:${hex.replace("f", "g")}`, /key 2 of the list: want 64 hex digits/],
+    [`${hex}:main`, /key 1 of the list: want 64 hex digits/],
+    [`a:b:${hex}`, /key 1 of the list: want 64 hex digits/],
+    [`${hex}0:${hex}`, /key 1 of the list: longer than 64 characters/],
+    [`a:${hex},b:${hex},a:${hex}`, /key 3 of the list has the id of an earlier one/],
+    [Array.from({ length: MASTER_KEYS_MAX }, (_, index) => `k${index}:${hex}`).join(), /at most 15 old keys/],
+  ];
+  for (const [text, said] of cases) {
+    assert.throws(() => namedKeys.parse(text), (error) => {
+      assert.ok(error instanceof ValueError);
+      assert.match(error.message, said);
+      const shown = Deno.inspect(error) + error.message;
+      for (let at = 0; at + 8 <= hex.length; at++) assert.ok(!shown.includes(hex.slice(at, at + 8)), shown);
+      return true;
+    });
+  }
 });
 
 Deno.test("no parser's error repeats the text, and no text makes a parser fail in another way", () => {

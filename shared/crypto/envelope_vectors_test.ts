@@ -3,7 +3,7 @@ import assert from "assert";
 import type { EntityName } from "../names.ts";
 import { readEnvelopeHeader } from "./envelope.ts";
 import { Keyring } from "./keyring.ts";
-import { keyCheckValue, parseMasterKey, sessionTokenKey } from "./master_key.ts";
+import { keyCheckValue, MasterKey, sessionTokenKey } from "./master_key.ts";
 import vectors from "./testing/envelope_vectors.json" with { type: "json" };
 import { independentName, independentOpen, independentSeal, type PlainHeader } from "./testing/independent.ts";
 
@@ -12,14 +12,14 @@ const utf8 = new TextEncoder();
 /** A keyring of one key whose IVs are all `iv`. */
 function ringWith(masterKey: string, id: string, iv: string): Keyring {
   return new Keyring({
-    current: parseMasterKey(masterKey, id),
+    current: new MasterKey(id, Uint8Array.fromHex(masterKey)),
     random: { bytes: () => Uint8Array.fromHex(iv), unit: () => assert.fail("not a source of IVs") },
   });
 }
 
 for (const { master_key, check_value, session_key } of vectors.master_keys) {
   Deno.test(`the keys derived from ${master_key.slice(0, 8)}… are the recorded ones`, () => {
-    const key = parseMasterKey(master_key, "k");
+    const key = new MasterKey("k", Uint8Array.fromHex(master_key));
     assert.equal(keyCheckValue(key), check_value);
     assert.equal(sessionTokenKey(key).toHex(), session_key);
   });

@@ -1,7 +1,7 @@
-/** Master keys: what they are called, how they are written down, and the keys that are derived from them. */
+/** Master keys: what they are called, and the keys that are derived from them. */
 import { Buffer } from "node:buffer";
 import { hkdfSync } from "node:crypto";
-import { KEY_ID_BYTES_MAX, MASTER_KEYS_MAX } from "../limits.ts";
+import { KEY_ID_BYTES_MAX } from "../limits.ts";
 import type { Random } from "../seams/random.ts";
 
 /** A master key has 256 bits. */
@@ -21,7 +21,6 @@ export class KeyDestroyedError extends Error {
 
 // Printable ASCII but for what separates ids where they are written in lists (`:` and `,`) or in paths (`/`).
 const KEY_ID = /^[!-+\-.0-9;-~]+$/;
-const MASTER_KEY_HEX = /^[0-9a-fA-F]{64}$/;
 const NO_SALT = new Uint8Array(0);
 
 /** Whether `value` may name a master key: 1 to 64 printable ASCII characters without space, `:`, `,` and `/`. */
@@ -94,55 +93,6 @@ export class MasterKey {
   destroy(): void {
     this.#bytes.fill(0);
     this.#destroyed = true;
-  }
-}
-
-/** A master key from its 64 hex digits. @throws {KeyFormatError} without the digits in it. */
-export function parseMasterKey(hex: string, id: string): MasterKey {
-  if (!MASTER_KEY_HEX.test(hex)) {
-    throw new KeyFormatError(
-      hex.length === MASTER_KEY_BYTES * 2
-        ? "the master key has a character that is not a hexadecimal digit"
-        : `the master key has ${hex.length} characters; it is written as ${MASTER_KEY_BYTES * 2} hexadecimal digits`,
-    );
-  }
-  return new MasterKey(id, Uint8Array.fromHex(hex));
-}
-
-/**
- * Read-only keys of earlier data, written `id:hex,id:hex`; an empty text is none.
- * @throws {KeyFormatError} that names the position in the list, and no part of what stands there.
- */
-export function parseOldMasterKeys(text: string): MasterKey[] {
-  if (text === "") return [];
-  const entries = text.split(",");
-  // One of the keys that a process may hold is the current one.
-  if (entries.length >= MASTER_KEYS_MAX) {
-    throw new KeyFormatError(`there are ${entries.length} old master keys; ${MASTER_KEYS_MAX - 1} are allowed`);
-  }
-  const keys: MasterKey[] = [];
-  try {
-    for (const [index, entry] of entries.entries()) {
-      const at = entry.indexOf(":");
-      if (at < 0) throw new KeyFormatError(`old master key ${index + 1} is not written as id:hex`);
-      const key = parseNth(entry.slice(at + 1), entry.slice(0, at), index + 1);
-      const twin = keys.findIndex(({ id }) => id === key.id);
-      keys.push(key);
-      if (twin >= 0) throw new KeyFormatError(`old master keys ${twin + 1} and ${index + 1} have the same id`);
-    }
-    return keys;
-  } catch (error) {
-    for (const key of keys) key.destroy();
-    throw error;
-  }
-}
-
-function parseNth(hex: string, id: string, position: number): MasterKey {
-  try {
-    return parseMasterKey(hex, id);
-  } catch (error) {
-    if (!(error instanceof KeyFormatError)) throw error;
-    throw new KeyFormatError(`old master key ${position}: ${error.message}`);
   }
 }
 

@@ -5,7 +5,7 @@
 import assert from "assert";
 import { decodeEnvelope, TAG_BYTES } from "../../shared/crypto/envelope.ts";
 import { Keyring } from "../../shared/crypto/keyring.ts";
-import { parseMasterKey } from "../../shared/crypto/master_key.ts";
+import { MasterKey } from "../../shared/crypto/master_key.ts";
 import { type EntityName, splitEntityName } from "../../shared/names.ts";
 import { type Clock, systemClock } from "../../shared/seams/clock.ts";
 import { randomHex, systemRandom } from "../../shared/seams/random.ts";
@@ -289,7 +289,8 @@ if (missing !== undefined) {
 
   Deno.test("radosgw: a tampered object is never another document", async () => {
     await onStore(async (entities, client) => {
-      const keyring = new Keyring({ current: parseMasterKey("ab".repeat(32), "main-key-v1"), random: systemRandom });
+      const current = new MasterKey("main-key-v1", new Uint8Array(32).fill(0xab));
+      const keyring = new Keyring({ current, random: systemRandom });
       const seal = (name: EntityName, version: number, text: string) => {
         const { schemaId, key } = splitEntityName(name)!;
         const header = { schemaId, entityKey: key, version, opId: randomHex(systemRandom, 16), writtenAtMs: 0 };

@@ -3,7 +3,7 @@
  * would have written, without a request for each. No program may use the store meanwhile.
  */
 import { Keyring } from "../../shared/crypto/keyring.ts";
-import { parseMasterKey } from "../../shared/crypto/master_key.ts";
+import { MasterKey } from "../../shared/crypto/master_key.ts";
 import { entityName, parseEntityKey, parseSchemaId, type Partition, partitionOf } from "../../shared/names.ts";
 import { systemClock as clock } from "../../shared/seams/clock.ts";
 import { randomHex, systemRandom as random } from "../../shared/seams/random.ts";
@@ -30,7 +30,7 @@ export function filledKey(index: number): string {
 
 /** Writes `count` documents of one schema. */
 export async function fillStore(options: FillOptions): Promise<void> {
-  const keyring = new Keyring({ current: parseMasterKey(options.masterKey, options.keyId), random });
+  const keyring = new Keyring({ current: new MasterKey(options.keyId, Uint8Array.fromHex(options.masterKey)), random });
   const store = await openDirectoryStore({ root: options.root, create: {} }, { disk: systemDisk, clock, random });
   const entities = await store.openEntities("fill");
   const schemaId = parseSchemaId(options.schema);

@@ -111,20 +111,11 @@ export class WatchHub {
     return this.#watch(watcher);
   }
 
-  /** Data changed without events (a restore into a running store): everybody lists again. */
-  reset(): void {
-    this.#forgetEvents();
-    for (const watcher of this.#watchers) this.#tellReset(watcher);
-  }
-
   /** Events may not have been told. Who is only about to watch has missed nothing. */
   #gap(): void {
     this.#forgetEvents();
-    for (const watcher of this.#watchers) if (watcher.relies) this.#tellReset(watcher);
-  }
-
-  #tellReset(watcher: Watcher): void {
-    this.#deliver(watcher, { kind: "reset", sequence: this.#name(this.#sequence) });
+    const reset = { kind: "reset", sequence: this.#name(this.#sequence) } as const;
+    for (const watcher of this.#watchers) if (watcher.relies) this.#deliver(watcher, reset);
   }
 
   /** What has happened so far cannot be told to anybody who comes back. */

@@ -142,7 +142,9 @@ Deno.test("watch: who comes back with the newest id has missed nothing, whatever
   last(w).emit(event("k", 1));
   last(w).emit(event("k", 2));
   assert.deepEqual(await again(), []);
-  w.hub.reset();
+  last(w).break();
+  await w.clock.advance(100);
+  last(w).open();
   assert.deepEqual(await again(), [], "the reset itself was told");
   last(w).emit(event("k", 3));
   assert.deepEqual(await again(), []);
@@ -198,8 +200,15 @@ Deno.test("watch: as many as are kept can be caught up with, and what comes mean
   for (let n = 2; n <= WATCH_EVENTS_KEPT + 1; n++) last(w).emit(event("k", n));
   const again = await open(w, { lastEventId });
   last(w).emit(event("k", WATCH_EVENTS_KEPT + 2));
+  const pieces = again.watch[Symbol.asyncIterator]();
+  const seen: WatchEvent[] = [];
+  while (seen.length <= WATCH_EVENTS_KEPT) {
+    const { value } = await pieces.next();
+    assert.ok(value.length <= WATCH_BUFFER_EVENTS_MAX, `${value.length} at once`);
+    seen.push(...value);
+  }
   const expected = Array.from({ length: WATCH_EVENTS_KEPT + 1 }, (_, n) => `k@${n + 2}`);
-  assert.deepEqual(kinds(await again.take()), expected);
+  assert.deepEqual(kinds(seen), expected);
 });
 
 Deno.test("watch: a reader that is too slow is cut off at its bound, the others go on", async () => {
@@ -305,4 +314,9 @@ Deno.test("watch: there are not more watchers than the bound; closing ends them 
   w.hub.close();
   assert.deepEqual(await readers[0]!.take(), ["end"]);
   assert.equal(w.hub.watchers, 0);
+  assert(last(w).signal.aborted);
+  w.control.publish({ routes: routes(2, "a", "b") });
+  await settled();
+  assert.equal(w.workers.streams.length, 1, "it follows nobody any more");
+  assert.equal(w.clock.timers, 0);
 });
