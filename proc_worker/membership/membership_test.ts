@@ -25,6 +25,7 @@ class FakeMain implements MainClient {
   refusing: TransportFailure | undefined;
   /** Why heartbeats fail; `undefined`: they don't. */
   failing: TransportFailure | undefined;
+  heartbeatMs = 2_000;
   #waiting: ((more: Partial<HeartbeatResponse>) => void)[] = [];
 
   constructor(readonly clock: ManualClock) {}
@@ -38,7 +39,7 @@ class FakeMain implements MainClient {
       token: `token-${this.joins.length}`,
       tokenExpiresAtMs: this.clock.now() + TTL_MS,
       keys: [],
-      heartbeatMs: 2_000,
+      heartbeatMs: this.heartbeatMs,
       term: this.joins.length,
       documentBytesMax: 1,
     });
@@ -78,6 +79,7 @@ function start() {
   const log = recordingLogger();
   const state = {
     proof: () => Promise.resolve(new Uint8Array(32)),
+    joined: () => Promise.resolve(),
     assigned: [] as HeartbeatResponse[],
     owned: [] as number[],
   };
@@ -93,7 +95,7 @@ function start() {
       prove: () => state.proof(),
     },
     peers: {
-      joined: () => Promise.resolve(),
+      joined: () => state.joined(),
       assigned: (response) => state.assigned.push(response),
       holding: () => state.owned as Partition[],
       report: () => ({
@@ -141,6 +143,80 @@ Deno.test("membership: accepts the token that it was issued and the one before, 
   assert(!membership.authorize("token-1", same));
   assert(membership.authorize("renewed", same));
   await membership.stop();
+});
+
+Deno.test("membership: of the tokens before the newest only one still counts", async () => {
+  const { clock, main, membership } = start();
+  await clock.advance(0);
+  for (const token of ["second", "third"]) await main.answer({ token, tokenExpiresAtMs: clock.now() + TTL_MS });
+  assert.deepEqual(["token-1", "second", "third"].map((token) => membership.authorize(token, same)), [
+    false,
+    true,
+    true,
+  ]);
+  main.failing = "denied";
+  await main.answer();
+  main.failing = undefined;
+  await clock.advance(1_000);
+  const joined = `token-${main.joins.length}`;
+  assert.notEqual(joined, "token-1");
+  assert.deepEqual(["second", "third", joined].map((token) => membership.authorize(token, same)), [false, true, true]);
+  await membership.stop();
+});
+
+Deno.test("membership: it is connected as long as heartbeats are answered as often as the main worker wants them", async () => {
+  const { clock, main, membership } = start();
+  main.heartbeatMs = 500;
+  assert(!membership.connected);
+  await clock.advance(0);
+  assert(membership.connected);
+  assert.equal(main.deadlines.at(-1), 3_500);
+  await clock.advance(1_499);
+  assert(membership.connected);
+  await clock.advance(1);
+  assert(!membership.connected && membership.member);
+  await main.answer();
+  assert(!membership.connected, "the heartbeat that was answered is as old");
+  await clock.advance(400);
+  await main.answer();
+  assert(membership.connected);
+  await membership.stop();
+});
+
+Deno.test("membership: it is a member when what it was given is in place; where that fails it leaves, and says why", async () => {
+  const { clock, main, state, membership } = start();
+  const keys = Promise.withResolvers<void>();
+  state.joined = () => keys.promise;
+  await clock.advance(500);
+  assert.deepEqual([membership.member, main.beats.length], [false, 0]);
+  keys.resolve();
+  await clock.advance(0);
+  assert.deepEqual([membership.member, main.beats.length], [true, 1]);
+  await membership.stop();
+
+  const failing = start();
+  failing.state.joined = () => Promise.reject(new JoinRefused("its limit is too small"));
+  await failing.clock.advance(0);
+  await assert.rejects(failing.run, /its limit is too small/);
+  assert.deepEqual([failing.main.left, failing.membership.member], [["s"], false]);
+
+  // What may pass is tried again, and the main worker told each time.
+  const passing = start();
+  let tries = 0;
+  passing.state.joined = () =>
+    ++tries < 3 ? Promise.reject(new TransportError("broken", "not yet")) : Promise.resolve();
+  await passing.clock.advance(2_000);
+  assert.deepEqual([passing.main.left.length, passing.membership.member], [2, true]);
+  await passing.membership.stop();
+
+  const stopped = start();
+  const late = Promise.withResolvers<void>();
+  stopped.state.joined = () => late.promise;
+  await stopped.clock.advance(0);
+  await stopped.membership.stop();
+  late.resolve();
+  await stopped.run;
+  assert.deepEqual([stopped.main.left, stopped.membership.member], [["s"], false]);
 });
 
 Deno.test("membership: a main worker that does not know it any more is joined again, with what it holds", async () => {
