@@ -1,5 +1,5 @@
 import assert from "assert";
-import { QUEUE_OPERATIONS_MAX } from "../../../shared/limits.ts";
+import { MULTI_GET_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_OPERATIONS_MAX } from "../../../shared/limits.ts";
 import { parseEntityKey } from "../../../shared/names.ts";
 import { settled } from "../../../shared/seams/manual_clock.ts";
 import type { OperationResult } from "../../../shared/wire/messages.ts";
@@ -157,4 +157,121 @@ Deno.test("entities: requests of many get in whole or not at all, and those that
   assert.equal(other.kind === "failed" && other.code, "overloaded");
   s.dispatcher.close();
   await Promise.all([accepted, ...waiting]);
+});
+
+Deno.test("entities: what many documents weigh with their names must have room before any of them gets in", async () => {
+  const s = serving();
+  const mib = new Uint8Array(1 << 20);
+  const documents = (count: number) => new Map(Array.from({ length: count }, (_, n) => [key(`k${n}`), mib]));
+  const room = QUEUE_BYTES_MAX / mib.byteLength;
+  const refused = await s.service.putMany(SCHEMA, documents(room), {});
+  assert.equal(refused.kind === "failed" && refused.code, "overloaded");
+  assert.equal(s.dispatcher.depth, 0);
+  const accepted = s.service.putMany(SCHEMA, documents(room - 1), {});
+  assert.equal(s.dispatcher.depth, room - 1);
+  s.dispatcher.close();
+  await accepted;
+  // Names may grow to nine times what they have in characters.
+  const long = serving();
+  const named = new Map(Array.from({ length: 1_000 }, (_, n) => [key("€".repeat(80) + n), mib.subarray(0, 66_800)]));
+  const outcome = await long.service.putMany(SCHEMA, named, {});
+  assert.equal(outcome.kind === "failed" && outcome.code, "overloaded");
+  long.dispatcher.close();
+});
+
+Deno.test("entities: documents that were judged for nothing are not said to be wrong", async () => {
+  const s = serving();
+  s.template({ hash: "f".repeat(64), text: bytes("{}") });
+  const refused = s.service.putMany(SCHEMA, new Map([[key("a"), bytes("1")], [key("b"), bytes("2")]]), {});
+  await settled();
+  s.workers.next().answer((n) =>
+    n === 0
+      ? { kind: "failed", code: "schema_violation", message: "no", violations: [] }
+      : { kind: "failed", code: "overloaded", message: "busy" }
+  );
+  const outcome = await refused;
+  assert.equal(outcome.kind === "failed" && outcome.code, "overloaded");
+  s.dispatcher.close();
+});
+
+Deno.test("entities: a write may be forced, and only what is asked for is sent along", async () => {
+  const s = serving();
+  for (const force of [true, false]) {
+    const write = s.service.put(SCHEMA, key("k"), bytes("1"), force ? { force } : {});
+    await settled();
+    const sent = s.workers.next();
+    const [op] = sent.request.operations;
+    assert.deepEqual([op!.force ?? false, op!.validated ?? false, op!.schemaHash], [force, false, ""]);
+    sent.answer(stored(1));
+    await write;
+  }
+  s.dispatcher.close();
+});
+
+Deno.test("entities: of many documents those are answered that fit into an answer, from the cache or not", async () => {
+  const s = serving();
+  const third = MULTI_GET_BYTES_MAX / 3;
+  const large = (size: number): OperationResult => ({
+    kind: "found",
+    document: bytes("1"),
+    meta: { ...meta(1), size },
+  });
+  const hot = s.service.get(SCHEMA, key("hot"), {});
+  await settled();
+  s.workers.next().answer(large(third));
+  await hot;
+  const keys = ["hot", "a", "b", "c", "absent"].map(key);
+  const many = s.service.getMany(SCHEMA, keys);
+  await settled();
+  const sent = s.workers.next();
+  assert.equal(sent.request.operations.length, 4, "what is cached is not asked for");
+  const absent: OperationResult = { kind: "failed", code: "not_found", message: "" };
+  sent.answer((n) => n === 3 ? absent : large(third));
+  const outcomes = await many;
+  const codes = keys.map((key) => {
+    const outcome = outcomes.get(key)!;
+    return outcome.kind === "failed" ? outcome.code : outcome.kind;
+  });
+  assert.deepEqual(codes, ["found", "found", "found", "too_large", "too_large"]);
+  s.dispatcher.close();
+});
+
+Deno.test("entities: a listing tells what could not be opened, has documents where there are some, and ends", async () => {
+  const item = { etag: "3-x", writtenAtMs: 5, keyId: "k" };
+  const items = [
+    { ...item, name: "s_a" as never, version: 3, size: 1, bytes: bytes("1") },
+    { ...item, name: "s_b" as never, version: 2, size: 7, problem: "tampered" as const },
+    { ...item, name: "s_c" as never, version: 0, size: 9 },
+  ];
+  const s = serving({ kind: "page", items, more: false, counts: undefined });
+  const page = await s.service.list(SCHEMA, { prefix: "", after: "s_0", limit: 9, values: false });
+  assert.deepEqual(s.listings, [{ prefix: "s_", after: "s_0", limit: 9, want: "meta" }]);
+  const meta = { etag: "3-x", writtenAtMs: 5 };
+  assert.deepEqual(page, {
+    kind: "page",
+    entries: [
+      { key: "a", meta: { ...meta, version: 3, size: 1 }, size: 1, value: bytes("1") },
+      { key: "b", meta: { ...meta, version: 2, size: 7 }, size: 7, problem: "tampered" },
+      { key: "c", meta: undefined, size: 9 },
+    ],
+    next: null,
+  });
+  s.dispatcher.close();
+});
+
+Deno.test("entities: schemas are counted under their ids; none of a schema is no schema, and unknown is unknown", async () => {
+  const counts = new Map([["a_", 2], ["b%5Fc_", 1], ["empty_", 0], ["many_", NaN]]);
+  const s = serving({ kind: "page", items: [], more: false, counts });
+  assert.deepEqual(await s.service.counts(), {
+    kind: "counts",
+    counts: new Map([["a", 2], ["b_c", 1], ["many", null]]),
+  });
+  assert.deepEqual(s.listings, [{ prefix: "", after: "", limit: 0, want: "counts" }]);
+  s.dispatcher.close();
+  const failing = serving({ kind: "failed", code: "no_worker", message: "" });
+  const failed = await failing.service.counts();
+  assert.equal(failed.kind === "failed" && failed.code, "no_worker");
+  const page = await failing.service.list(SCHEMA, { prefix: "", after: "", limit: 1, values: false });
+  assert.equal(page.kind === "failed" && page.code, "no_worker");
+  failing.dispatcher.close();
 });
