@@ -49,6 +49,7 @@
  */
 import { readEnvelopeHeader } from "../../crypto/envelope.ts";
 import {
+  S3_ATTEMPTS_MAX,
   S3_DOUBT_MS,
   S3_DOUBTS_MAX,
   S3_FLUSH_MS,
@@ -338,7 +339,8 @@ export class BucketEntities implements Entities {
   }
 
   /**
-   * Compares the current ETag with the expected one and sends the request without a condition, until one is answered.
+   * Compares the current ETag with the expected one and sends the request without a condition, until one is answered or enough
+   * were not.
    * `attempt` answers the new ETag, or `undefined` for a delete.
    */
   async #unconditionally(
@@ -351,7 +353,7 @@ export class BucketEntities implements Entities {
     if (await this.#etagOf(write.name, deadline) !== write.expected) return { kind: "conflict" };
     /** Attempts of which it is not known whether they were carried out, or still will be. */
     let open = 0;
-    for (;;) {
+    for (let round = 0;; round++) {
       try {
         const answer = await requests.run(kind, attempt, {
           deadline: deadline - S3_READ_BACK_MS,
@@ -379,7 +381,10 @@ export class BucketEntities implements Entities {
           if (open === 1) this.#doubts.delete(write.name);
           return { kind: "committed", token: state.etag };
         }
-        if (state.etag !== write.expected || clock.monotonic() >= deadline - S3_READ_BACK_MS) throw unknown(error);
+        const pause = requests.backoffMs(round);
+        const isLate = clock.monotonic() + pause >= deadline - S3_READ_BACK_MS;
+        if (state.etag !== write.expected || round + 1 >= S3_ATTEMPTS_MAX || isLate) throw unknown(error);
+        await sleep(clock, pause);
       }
     }
   }

@@ -5,7 +5,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import { ManualClock } from "../../seams/manual_clock.ts";
-import { S3_DOUBT_MS } from "../../limits.ts";
+import { S3_ATTEMPTS_MAX, S3_DOUBT_MS } from "../../limits.ts";
 import type { Clock } from "../../seams/clock.ts";
 import { systemRandom } from "../../seams/random.ts";
 import { type CommitOutcome, StorageError } from "../store.ts";
@@ -77,9 +77,14 @@ const fates: fc.Arbitrary<Fate[]> = fc.array(
 const AT = named("k");
 const KEY = envelopeKey(AT.name);
 
-async function open(client: MemoryClient, clock: Clock, conditions: Conditions): Promise<BucketEntities> {
+async function open(
+  client: MemoryClient,
+  clock: Clock,
+  conditions: Conditions,
+  mayWrite: () => boolean = () => true,
+): Promise<BucketEntities> {
   const requests = new Requests(clock, systemRandom);
-  const entities = new BucketEntities({ client, requests, clock, conditions, partitions: 16, mayWrite: () => true });
+  const entities = new BucketEntities({ client, requests, clock, conditions, partitions: 16, mayWrite });
   await entities.take(AT.partition);
   return entities;
 }
@@ -255,3 +260,81 @@ Deno.test("a write of which no attempt was answered is committed once it is seen
     assert.equal(client.objects.has(KEY), false);
   }
 });
+
+/** A service that loses the answers to all changes of an entity, which it carries out or not, and from then on to looks too if it is mute. */
+class LosingClient extends MemoryClient {
+  losing: "nothing" | "requests" | "answers" = "nothing";
+  mute = false;
+  changes = 0;
+  onChange: () => void = () => {};
+
+  async #lose<T>(key: string, carryOut: () => Promise<T>): Promise<T> {
+    if (this.losing === "nothing" || key !== KEY) return await carryOut();
+    this.changes += 1;
+    this.onChange();
+    if (this.losing === "answers") await carryOut();
+    throw new ObjectError("ambiguous", "TEST", "the test says so");
+  }
+
+  override put(...request: Parameters<MemoryClient["put"]>): Promise<PutAnswer> {
+    return this.#lose(request[0], () => super.put(...request));
+  }
+
+  override delete(...request: Parameters<MemoryClient["delete"]>) {
+    return this.#lose(request[0], () => super.delete(...request));
+  }
+
+  override async head(...request: Parameters<MemoryClient["head"]>) {
+    if (this.mute && this.changes > 0) throw new ObjectError("ambiguous", "TEST", "the test says so");
+    return await super.head(...request);
+  }
+}
+
+for (const [service, conditions] of Object.entries(SERVICES)) {
+  Deno.test(`a delete at a service ${service} of which no attempt was answered is done once nothing is there`, async () => {
+    for (const losing of ["answers", "requests"] as const) {
+      for (const mute of [false, true]) {
+        const clock = new ManualClock();
+        const client = new LosingClient();
+        const entities = await open(client, clock, conditions);
+        const created = await clock.runUntil(
+          entities.commit({ ...AT, envelope: envelopeOf("k", 1), expected: undefined }),
+        );
+        assert.ok(created.kind === "committed");
+        Object.assign(client, { losing, mute });
+        const removal = entities.commit({ ...AT, envelope: undefined, expected: created.token });
+        const isSeen = losing === "answers" && !mute;
+        assert.equal(await clock.runUntil(outcomeOf(removal)), isSeen ? "committed" : "unknown", `${losing} ${mute}`);
+        assert.ok(client.changes > 0 && client.changes <= S3_ATTEMPTS_MAX, `${client.changes} attempts`);
+        assert.equal(client.objects.has(KEY), losing === "requests");
+        await clock.runUntil(entities.close());
+      }
+    }
+  });
+
+  Deno.test(`a worker that may not write any more sends nothing to a service ${service}, and says what it knows`, async () => {
+    for (const attempts of [0, 1]) {
+      const clock = new ManualClock();
+      const client = new LosingClient();
+      let mayWrite = true;
+      const entities = await open(client, clock, conditions, () => mayWrite);
+      const created = await clock.runUntil(
+        entities.commit({ ...AT, envelope: envelopeOf("k", 1), expected: undefined }),
+      );
+      assert.ok(created.kind === "committed");
+      client.onChange = () => mayWrite = false;
+      for (const envelope of [envelopeOf("k", 2), undefined]) {
+        client.losing = "requests";
+        client.changes = 0;
+        mayWrite = attempts > 0;
+        const commit = entities.commit({ ...AT, envelope, expected: created.token });
+        assert.equal(await clock.runUntil(outcomeOf(commit)), attempts === 0 ? "unavailable" : "unknown");
+        assert.equal(client.changes, attempts);
+        client.losing = "nothing";
+        mayWrite = true;
+        await clock.advance(S3_DOUBT_MS);
+      }
+      await clock.runUntil(entities.close());
+    }
+  });
+}

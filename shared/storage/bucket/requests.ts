@@ -133,13 +133,18 @@ export class Requests {
         const enough = counted >= attemptsMax || (doubts > 0 && options.stopWhenDoubtful === true);
         if (!error.repeatable || enough) throw new RequestFailure(last, doubts);
       }
-      const backoff = Math.min(S3_BACKOFF_MS_MAX, S3_BACKOFF_MS_MIN * 2 ** Math.min(round, 16));
-      const pause = S3_BACKOFF_MS_MIN / 2 + this.#random.unit() * backoff;
+      const pause = this.backoffMs(round);
       if (this.#clock.monotonic() + pause >= options.deadline) throw new RequestFailure(last, doubts);
       await sleep(this.#clock, pause, options.signal).catch(() => undefined);
       this.#retries++;
       this.#hooks.retry?.(kind, last.kind);
     }
+  }
+
+  /** How long to wait before the next attempt, after `round` others: longer each time, and not the same for all who wait. */
+  backoffMs(round: number): number {
+    const most = Math.min(S3_BACKOFF_MS_MAX, S3_BACKOFF_MS_MIN * 2 ** Math.min(round, 16));
+    return S3_BACKOFF_MS_MIN / 2 + this.#random.unit() * most;
   }
 
   async #attempt<T>(

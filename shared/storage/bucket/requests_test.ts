@@ -117,6 +117,25 @@ Deno.test("a turn that does not come in time ends the operation, and nothing was
   assert.deepEqual(await ended(aside.clock, aside.run()), { value: "done", doubts: 0 });
 });
 
+Deno.test("the guard is asked again after a wait for a turn, and what it refuses is not sent and gives the turn back", async () => {
+  let mayWrite = true;
+  const guard = () => {
+    if (!mayWrite) throw new StorageError("unavailable", "not any more");
+  };
+  const { clock, requests, run } = setUp(["ok"], { guard });
+  const turns = Array.from({ length: S3_PARALLEL_MAX }, () => requests.throttle.tryTake()!);
+  const running = run().catch((error) => error);
+  await settled();
+  mayWrite = false;
+  for (const turn of turns) requests.throttle.done(turn, "ok");
+  const refused = await running;
+  assert.ok(refused instanceof StorageError && refused.reason === "unavailable");
+  assert.equal(requests.requests, 0);
+  assert.equal(clock.timers, 0);
+  const free = Array.from({ length: S3_PARALLEL_MAX }, () => requests.throttle.tryTake());
+  assert.ok(free.every((turn) => turn !== undefined));
+});
+
 Deno.test("an operation that is called off ends at once", async () => {
   const controller = new AbortController();
   const { clock, run } = setUp(["hang"], { signal: controller.signal });
