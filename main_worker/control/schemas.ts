@@ -150,16 +150,13 @@ export class SchemaStore {
       for (const [index, { id, revision }] of some.entries()) {
         const known = before.get(id);
         const text = texts[index];
-        if (known?.revision === revision) {
+        const isSame = known?.revision === revision || (text && known?.template.hash === templateHash(text));
+        if (known !== undefined && isSame) {
           keep(id, known.template, revision);
           continue;
         }
         // Removed since it was listed: the next look will not list it.
         if (text === undefined) continue;
-        if (known?.template.hash === templateHash(text)) {
-          keep(id, known.template, revision);
-          continue;
-        }
         const tooMany = kept.size >= SCHEMAS_MAX || bytes + text.length > TEMPLATES_BYTES_MAX;
         const template = readTemplate(text, tooMany);
         keep(id, template, revision);

@@ -10,8 +10,7 @@
  * **Fencing.** A holder that was paused past its lease finds out before it acts: {@linkcode MainLock.lost} compares
  * clocks whenever its `aborted` is read, and does not wait for a timer that was paused as well. Writes to the shelves
  * ask it right before each request (see `shelf.ts`). What has nothing but a clock, such as a cache on another thread, is told
- * after each renewal until when the lease holds. What passes is measured
- * on both clocks ({@linkcode Instant}).
+ * after each renewal until when the lease holds. What passes is measured on both clocks ({@linkcode Instant}).
  */
 import { S3_ATTEMPT_MS, S3_OPERATION_MS } from "../../limits.ts";
 import { type Clock, Instant, sleep, type Timer } from "../../seams/clock.ts";
