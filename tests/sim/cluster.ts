@@ -96,6 +96,10 @@ export class Cluster {
   readonly workers = new Map<string, SimWorker>();
   /** Main workers that are up, the newest last: two for a moment, when one was thought to be gone. */
   readonly mains: Main[] = [];
+  /** What must never be, whatever clients see of it. */
+  readonly violations: string[] = [];
+  /** Of all main workers that there were. */
+  readonly #locks: { readonly process: Process; readonly lock: MainLock }[] = [];
   readonly #options: ClusterOptions;
   readonly #starting = new Set<Process>();
   #ports = 1;
@@ -120,6 +124,8 @@ export class Cluster {
     const store = await this.#open(process, random, { create: true });
     const coherence = CoherenceTable.allocate();
     const lock = await takeStore(process, store, coherence);
+    this.#checkAlone();
+    this.#locks.push({ process, lock });
     lock.lost.addEventListener("abort", () => this.#replaceMain(process));
     const control = await retried(process, () =>
       ControlPlane.open({
@@ -156,6 +162,16 @@ export class Cluster {
     this.network.listenMain({ process, handler: control.handler });
     this.#starting.delete(process);
     this.mains.push({ process, fronts, control });
+  }
+
+  /** Somebody has just become the main worker: nobody else that can act may believe to be it. */
+  #checkAlone(): void {
+    for (const { process, lock } of this.#locks) {
+      if (!process.alive || process.paused || lock.lost.aborted) continue;
+      this.violations.push(
+        `two main workers hold the store ${Math.round(this.scheduler.nowMs)} ms after the beginning`,
+      );
+    }
   }
 
   /** The main worker that came last. */

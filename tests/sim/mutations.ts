@@ -8,7 +8,7 @@ import { BatchFloors } from "../../proc_worker/execute/batch_floors.ts";
 import { EntityOrder } from "../../proc_worker/execute/entity_order.ts";
 import { Membership } from "../../proc_worker/membership/membership.ts";
 import { Ownership } from "../../proc_worker/ownership/ownership.ts";
-import { FILES_PREFIX } from "../../shared/storage/bucket/layout.ts";
+import { FILES_PREFIX, LEASE_KEY } from "../../shared/storage/bucket/layout.ts";
 import type { Disk, PartitionTable } from "../../shared/storage/directory/disk.ts";
 import { StorageError } from "../../shared/storage/store.ts";
 import type { Mutation } from "./cluster.ts";
@@ -206,6 +206,24 @@ export const MUTATIONS: readonly NamedMutation[] = [
         ...client,
         put: (key, bytes, condition, signal) =>
           client.put(key, bytes, key.startsWith(FILES_PREFIX) ? undefined : condition, signal),
+      }),
+    },
+  },
+  {
+    name: "a main worker takes a renewal that was carried out long ago for the one that it has just sent",
+    under: { store: "bucket", incidents: ["cut main off"] },
+    parts: {
+      bucket: (client) => ({
+        ...client,
+        put: async (key, bytes, condition, signal) => {
+          const answer = await client.put(key, bytes, condition, signal);
+          if (key !== LEASE_KEY || answer.kind === "stored") return answer;
+          const there = await client.get(key, signal);
+          const idOf = (record: Uint8Array): string => JSON.parse(new TextDecoder().decode(record)).id;
+          return there !== undefined && idOf(there.bytes) === idOf(bytes)
+            ? { kind: "stored", etag: there.etag }
+            : answer;
+        },
       }),
     },
   },

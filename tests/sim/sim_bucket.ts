@@ -25,8 +25,11 @@ export interface BucketFaults {
   outage: Outage;
 }
 
-/** What does not get through between processes and the service, in either case without a word. */
-export type Outage = "nothing" | "requests" | "answers";
+/**
+ * What does not get through between processes and the service, without a word; `broken`: requests may, but whoever is in between
+ * answers with an error of its own.
+ */
+export type Outage = "nothing" | "requests" | "answers" | "broken";
 
 /** The service, which all processes reach. */
 export class SimService {
@@ -62,6 +65,7 @@ export function simClient({ bucket, faults, cutOff, random, scheduler }: SimServ
       if (random.chance(faults.throttled)) return void fail("throttled");
       if (random.chance(faults.unsent)) return void fail("unsent");
       if (isLost("requests")) return;
+      if (isLost("broken") && random.chance(0.5)) return void fail("ambiguous");
       const late = !creates && random.chance(faults.lateRequest);
       if (late) fail("ambiguous");
       let underway = true;
@@ -71,7 +75,7 @@ export function simClient({ bucket, faults, cutOff, random, scheduler }: SimServ
         forget();
         const value = run();
         if (late || !process.alive || isLost("answers")) return;
-        if (random.chance(faults.lostAnswer)) fail("ambiguous");
+        if (isLost("broken") || random.chance(faults.lostAnswer)) fail("ambiguous");
         else process.after(delay(), () => resolve(value));
       };
       const die = () => {

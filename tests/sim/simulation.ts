@@ -146,6 +146,7 @@ export async function simulate(
   } catch (error) {
     faults.push(error instanceof Error ? error.message : String(error));
   }
+  faults.push(...cluster.violations);
   return judge(seed, history, faults, incidents, scheduler.events);
 }
 
@@ -391,7 +392,7 @@ function runNemesis(
       const main = cluster.main?.process;
       if (main === undefined) return;
       const { cutOff } = service!;
-      const cut = () => cutOff.set(main, random.pick(["requests", "answers"]));
+      const cut = () => cutOff.set(main, random.pick(["requests", "answers", "broken"]));
       cluster.startMain();
       cut();
       later(10_000, () => {
@@ -422,8 +423,8 @@ function runNemesis(
       later(6_000, () => disk.full = false);
     },
     "outage": () => {
-      const outage = random.pick(["requests", "answers"] as const);
-      note(`no ${outage} get through between the cluster and the S3 service`);
+      const outage = random.pick(["requests", "answers", "broken"] as const);
+      note(`outage between the cluster and the S3 service: ${outage}`);
       service!.faults.outage = outage;
       later(6_000, () => service!.faults.outage = "nothing");
     },
