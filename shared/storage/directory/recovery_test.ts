@@ -221,18 +221,22 @@ Deno.test("recovery: a log that is missing is refused, not taken for empty", asy
 });
 
 Deno.test("recovery: a table that is missing, or older than the lock file says, is refused", async () => {
-  const world = new World();
-  const first = await world.worker();
-  await write(first.entities, { a: "1" });
-  await first.entities.close();
-  const path = "/db/partitions/00.db";
-  const table = world.machine.tables.get(path)!;
-  world.machine.tables.delete(path);
-  const missing = (await world.worker()).outcome;
-  assert.ok(missing.kind === "corrupt" && missing.detail.includes(path), JSON.stringify(missing));
-  world.machine.tables.set(path, { ...table, openIn: undefined, state: { rows: new Map(), applied: 0 } });
-  const older = (await world.worker()).outcome;
-  assert.ok(older.kind === "corrupt" && older.detail.includes("is an older state"), JSON.stringify(older));
+  // Also after owners that wrote nothing.
+  for (const idle of [0, 1, 2]) {
+    const world = new World();
+    const first = await world.worker();
+    await write(first.entities, { a: "1" });
+    await first.entities.close();
+    for (let n = 0; n < idle; n++) await (await world.worker()).entities.close();
+    const path = "/db/partitions/00.db";
+    const table = world.machine.tables.get(path)!;
+    world.machine.tables.delete(path);
+    const missing = (await world.worker()).outcome;
+    assert.ok(missing.kind === "corrupt" && missing.detail.includes(path), JSON.stringify(missing));
+    world.machine.tables.set(path, { ...table, openIn: undefined, state: { rows: new Map(), applied: 0 } });
+    const older = (await world.worker()).outcome;
+    assert.ok(older.kind === "corrupt" && older.detail.includes("is an older state"), JSON.stringify(older));
+  }
 });
 
 Deno.test("recovery: a lock file that is emptied, damaged or removed hides nothing", async () => {
