@@ -220,6 +220,44 @@ Deno.test("recovery: a log that is missing is refused, not taken for empty", asy
   assert.ok(outcome.kind === "corrupt" && outcome.detail.includes(".log or its successor is missing"));
 });
 
+Deno.test("recovery: changes that are missing between those of two logs are refused", async () => {
+  const world = new World();
+  await world.writeAndDie({ a: "1" }, { b: "1" });
+  const [first] = world.logs() as [string];
+  await world.writeAndDie({ c: "1" });
+  // Without its last group the first log looks like one whose end was torn, which alone would be nothing.
+  const bytes = world.content(first);
+  world.setContent(first, bytes.slice(0, frameStarts(bytes).at(-2)));
+  const before = world.snapshot();
+  const { entities, outcome } = await world.worker();
+  assert.ok(
+    outcome.kind === "corrupt" && outcome.detail.includes("partition 0: the logs go on with change 3 after change 1"),
+    JSON.stringify(outcome),
+  );
+  await entities.close();
+  assert.deepEqual(world.snapshot(), before);
+});
+
+Deno.test("recovery: a damaged log is not read again for a while; what was brought back by then is found", async () => {
+  for (const damage of ["damaged", "missing"]) {
+    const world = new World();
+    await world.writeAndDie({ a: "1" }, { a: "2" });
+    const [path] = world.logs() as [string];
+    const whole = world.content(path).slice();
+    const inode = world.machine.names.get(path)!;
+    if (damage === "missing") world.machine.names.delete(path);
+    else world.setContent(path, whole.map((byte, at) => at === 40 ? byte ^ 1 : byte));
+    const { entities, outcome } = await world.worker();
+    assert.equal(outcome.kind, "corrupt");
+    world.machine.names.set(path, inode);
+    world.setContent(path, whole);
+    assert.equal((await entities.take(P)).kind, "corrupt", damage);
+    for (let timers = world.clock.held; timers > 0; timers--) world.clock.fire();
+    assert.deepEqual(await entities.take(P), { kind: "taken", recovered: 1 });
+    assert.deepEqual(await state(entities), { a: "2" });
+  }
+});
+
 Deno.test("recovery: a table that is missing, or older than the lock file says, is refused", async () => {
   // Also after owners that wrote nothing.
   for (const idle of [0, 1, 2]) {
