@@ -40,6 +40,18 @@ for (const listing of ["owners", "store"] as const) {
       new Map([...database.envelopes].map(([name, envelope]) => [name, envelope.toBase64()])),
     );
     assert.equal(entities.length, 700);
+    const { created_at, ...header } = lines[0]!;
+    const { storeId, partitions, version } = database.backupParts(listing);
+    assert.deepEqual(header, { kind: "header", format: 1, store_id: storeId, partitions, version });
+    assert.equal(new Date(String(created_at)).toISOString(), created_at);
+    const [template, key, ...more] = lines.slice(701, -1);
+    assert.deepEqual(template, { kind: "template", id: "chat", text: btoa('{"type":"object"}') });
+    assert.equal(key!.kind, "api_key");
+    assert.deepEqual(
+      Object.entries(key!.key as object).filter(([member]) => ["id", "name", "hash", "permissions"].includes(member)),
+      [["id", "a"], ["name", "n"], ["hash", "0".repeat(64)], ["permissions", ["read"]]],
+    );
+    assert.deepEqual(more, []);
     const { sha256, ...end } = lines.at(-1)!;
     assert.deepEqual(end, { kind: "end", entities: 700, templates: 1, api_keys: 1 });
     const before = bytes.subarray(0, bytes.lastIndexOf(0x0a, bytes.length - 2) + 1);
