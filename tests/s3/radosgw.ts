@@ -69,6 +69,15 @@ async function end(child: Deno.ChildProcess | undefined, signal: Deno.Signal): P
   await child.status;
 }
 
+/** Whether all threads of a process are stopped (`T` in Linux's `/proc`). */
+async function isStopped(pid: number): Promise<boolean> {
+  for await (const { name } of Deno.readDir(`/proc/${pid}/task`)) {
+    const stat = await Deno.readTextFile(`/proc/${pid}/task/${name}/stat`);
+    if (stat[stat.lastIndexOf(")") + 2] !== "T") return false;
+  }
+  return true;
+}
+
 const END_MS_MAX = 15_000;
 
 /** Ends a process, kindly at first: a gateway that is killed leaves watches behind, for which the next one waits. */
@@ -149,9 +158,17 @@ export class Radosgw {
     this.#gateway = undefined;
   }
 
-  /** Stops (`SIGSTOP`) or continues (`SIGCONT`) the gateway: it accepts connections and does not answer. */
-  signalGateway(signal: "SIGSTOP" | "SIGCONT"): void {
-    this.#gateway?.kill(signal);
+  /** The gateway stands still from when it resolves: it accepts connections and does not answer. */
+  async pauseGateway(): Promise<void> {
+    const { pid } = this.#gateway!;
+    this.#gateway!.kill("SIGSTOP");
+    // Until one of its threads has taken the signal, which may take a while on a busy machine, the others go on.
+    await until("the gateway to stand still", () => isStopped(pid));
+  }
+
+  /** Lets a paused gateway go on. */
+  resumeGateway(): void {
+    this.#gateway?.kill("SIGCONT");
   }
 
   /** Ends everything and removes it. */

@@ -180,12 +180,12 @@ if (missing !== undefined) {
       const first = await entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined });
       assert.ok(first.kind === "committed");
       const second = envelopeOf("k", 2, "second");
-      gateway.signalGateway("SIGSTOP");
+      await gateway.pauseGateway();
       try {
         const write = entities.commit({ ...at, envelope: second, expected: first.token });
         await assert.rejects(write, { reason: "unknown" });
       } finally {
-        gateway.signalGateway("SIGCONT");
+        gateway.resumeGateway();
       }
       // What hung may be carried out now. A third write, decided on what is there, must not be undone by it.
       for (;;) {
