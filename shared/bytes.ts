@@ -1,4 +1,4 @@
-/** Byte arrays put together, taken out of larger ones, and given out in pieces. */
+/** Byte arrays put together, compared, taken out of larger ones, and given out in pieces. */
 
 /** All parts one after the other, in memory of their own. `size`: the sum of their lengths, where it is known. */
 export function concatBytes(
@@ -12,6 +12,11 @@ export function concatBytes(
     at += part.length;
   }
   return whole;
+}
+
+/** Whether both hold the same. Not for secrets: it stops at the first difference. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }
 
 /** The same bytes in memory of their own: a view of a larger buffer keeps all of that in memory for as long as it is kept. */

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { concatBytes, inOwnMemory, inPieces } from "./bytes.ts";
+import { concatBytes, inOwnMemory, inPieces, sameBytes } from "./bytes.ts";
 
 Deno.test("bytes in pieces: all of them, in order, as views of the one copy that all answers share", async () => {
   for (const size of [0, 1, 16_383, 16_384, 16_385, 100_000]) {
@@ -30,4 +30,10 @@ Deno.test("bytes in their own memory: a view is copied, what has its memory to i
   assert.equal(inOwnMemory(all), all);
   const view = inOwnMemory(all.subarray(1, 3));
   assert.deepEqual([[...view], view.buffer.byteLength], [[2, 3], 2]);
+});
+
+Deno.test("same bytes: the same values in the same number", () => {
+  const all = Uint8Array.from([1, 2, 3]);
+  assert(sameBytes(all, Uint8Array.from([0, 1, 2, 3]).subarray(1)));
+  for (const other of [[], [1, 2], [1, 2, 3, 4], [1, 2, 4], [0, 2, 3]]) assert(!sameBytes(all, Uint8Array.from(other)));
 });

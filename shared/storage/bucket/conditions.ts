@@ -35,6 +35,15 @@ export function spell(etag: ETag, spelling: "quoted" | "plain"): ETag {
   return spelling === "quoted" ? `"${plain}"` : plain;
 }
 
+/**
+ * What makes a write replace exactly the state `etag`, or create where there was none (`undefined`). `undefined` when the
+ * service cannot be trusted with that condition.
+ */
+export function conditionOn(etag: ETag | undefined, { create, replace }: Conditions): Condition | undefined {
+  if (etag === undefined) return create ? { ifNoneMatch: true } : undefined;
+  return replace === "none" ? undefined : { ifMatch: spell(etag, replace) };
+}
+
 /** One sentence that names what is not guaranteed, or `undefined` when everything is. */
 export function describeMissing(conditions: Conditions, place: string): string | undefined {
   if (!conditions.create && conditions.replace === "none") {

@@ -47,6 +47,7 @@
  * for this entity. The next owner of its partition does not know of it: there, too, a late creation can bring back what was
  * deleted, if it is stuck for longer than the handover takes.
  */
+import { sameBytes } from "../../bytes.ts";
 import { readEnvelopeHeader } from "../../crypto/envelope.ts";
 import {
   S3_ATTEMPTS_MAX,
@@ -70,7 +71,7 @@ import {
   type Stored,
   type TakeOutcome,
 } from "../store.ts";
-import { type Conditions, spell } from "./conditions.ts";
+import { conditionOn, type Conditions, spell } from "./conditions.ts";
 import { envelopeKey } from "./layout.ts";
 import { fetchPage } from "./listed.ts";
 import { Maintenance } from "./maintenance.ts";
@@ -87,10 +88,6 @@ export interface BucketParts {
   readonly partitions: number;
   /** Whether this process may still act as the owner of the partition, or of anything; asked right before each change. */
   readonly mayWrite: (partition?: Partition) => boolean;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }
 
 /** A change of which some attempt may have been carried out, after `error` ended the efforts to find out. */
@@ -217,16 +214,9 @@ export class BucketEntities implements Entities {
     return (await this.#parts.requests.run("get", (signal) => this.#parts.client.get(key, signal), { deadline })).value;
   }
 
-  /** `undefined` when the service cannot be trusted with the condition that the write needs. */
-  #condition(expected: string | undefined): Condition | undefined {
-    const { create, replace } = this.#parts.conditions;
-    if (expected === undefined) return create ? { ifNoneMatch: true } : undefined;
-    return replace === "none" ? undefined : { ifMatch: spell(expected, replace) };
-  }
-
   async #put(write: EntityWrite, envelope: Uint8Array): Promise<CommitOutcome> {
     const key = envelopeKey(write.name);
-    const condition = this.#condition(write.expected);
+    const condition = conditionOn(write.expected, this.#parts.conditions);
     if (condition === undefined) {
       return await this.#unconditionally(write, "put", async (signal) => {
         const answer = await this.#parts.client.put(key, envelope, undefined, signal);

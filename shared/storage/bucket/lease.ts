@@ -16,9 +16,9 @@ import { S3_ATTEMPT_MS, S3_OPERATION_MS } from "../../limits.ts";
 import { type Clock, Instant, sleep, type Timer } from "../../seams/clock.ts";
 import { type Random, randomHex } from "../../seams/random.ts";
 import { type MainLock, StorageError } from "../store.ts";
-import { type Conditions, spell } from "./conditions.ts";
+import { conditionOn, type Conditions } from "./conditions.ts";
 import { LEASE_KEY } from "./layout.ts";
-import type { Condition, ETag, ObjectBody, ObjectClient } from "./object_client.ts";
+import type { ETag, ObjectBody, ObjectClient } from "./object_client.ts";
 import { RequestFailure, type Requests, storageError } from "./requests.ts";
 
 /** What a lease needs of its store. */
@@ -142,11 +142,7 @@ async function write(
     return found?.id === record.id ? found : undefined;
   };
   for (;;) {
-    const condition: Condition | undefined = expected === undefined
-      ? (conditions.create ? { ifNoneMatch: true } : undefined)
-      : conditions.replace === "none"
-      ? undefined
-      : { ifMatch: spell(expected, conditions.replace) };
+    const condition = conditionOn(expected, conditions);
     if (condition === undefined) {
       const before = await read(parts, options.deadline);
       if (before?.etag !== expected && ours(before) === undefined) return undefined;

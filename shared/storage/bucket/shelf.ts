@@ -5,12 +5,13 @@
  * request and after the answer: a main worker that was paused past its lease neither overwrites what its successor
  * wrote nor reports a write as done that its successor has not seen.
  */
+import { sameBytes } from "../../bytes.ts";
 import { S3_LIST_KEYS_MAX, S3_OPERATION_MS } from "../../limits.ts";
 import { compareNames, decodeName, encodeName } from "../../names.ts";
 import type { Clock } from "../../seams/clock.ts";
 import { type Shelf, StorageError } from "../store.ts";
-import { type Conditions, spell } from "./conditions.ts";
-import type { Condition, ETag, ObjectClient } from "./object_client.ts";
+import { conditionOn, type Conditions, spell } from "./conditions.ts";
+import type { ETag, ObjectClient } from "./object_client.ts";
 import { RequestFailure, type Requests, storageError } from "./requests.ts";
 
 /** What a shelf needs of its store. */
@@ -48,18 +49,18 @@ export class BucketShelf implements Shelf {
   }
 
   async put(name: string, bytes: Uint8Array): Promise<void> {
-    const { client, requests, fence } = this.#parts;
+    const { client, requests, conditions, fence } = this.#parts;
     const key = this.#key(name);
     const options = { ...this.#options(), guard: fence };
     try {
       for (;;) {
-        const condition = this.#condition(await this.#etag(key));
+        const condition = conditionOn(await this.#etag(key), conditions);
         const answer = await requests.run("put", (signal) => client.put(key, bytes, condition, signal), options);
         this.#confirm();
         if (answer.value.kind === "stored") return;
         // Somebody else wrote it since, or an attempt of ours did, whose answer was lost.
         const now = await requests.run("get", (signal) => client.get(key, signal), options);
-        if (now.value !== undefined && equal(now.value.bytes, bytes)) return this.#confirm();
+        if (now.value !== undefined && sameBytes(now.value.bytes, bytes)) return this.#confirm();
       }
     } catch (error) {
       throw this.#failure(error);
@@ -129,12 +130,6 @@ export class BucketShelf implements Shelf {
     return (await requests.run("head", (signal) => client.head(key, signal), this.#options())).value?.etag;
   }
 
-  #condition(etag: ETag | undefined): Condition | undefined {
-    const { create, replace } = this.#parts.conditions;
-    if (etag === undefined) return create ? { ifNoneMatch: true } : undefined;
-    return replace === "none" ? undefined : { ifMatch: spell(etag, replace) };
-  }
-
   /** The answer to a write counts only while nobody else is the main worker. @throws {StorageError} `unknown` */
   #confirm(): void {
     try {
@@ -148,8 +143,4 @@ export class BucketShelf implements Shelf {
     if (error instanceof RequestFailure || error instanceof StorageError) return storageError(error, true);
     throw error;
   }
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }
