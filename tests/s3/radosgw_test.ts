@@ -180,8 +180,8 @@ if (missing !== undefined) {
       const first = await entities.commit({ ...at, envelope: envelopeOf("k", 1), expected: undefined });
       assert.ok(first.kind === "committed");
       const second = envelopeOf("k", 2, "second");
-      await gateway.pauseGateway();
       try {
+        await gateway.pauseGateway();
         const write = entities.commit({ ...at, envelope: second, expected: first.token });
         await assert.rejects(write, { reason: "unknown" });
       } finally {

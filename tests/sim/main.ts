@@ -1,7 +1,4 @@
-/**
- * `deno task sim --seeds=N [--from=S] [--store=bucket] [--narrow]`, or `--seed=S` for one that is told in detail. `--narrow`: few
- * kinds of incident in each. Exit status 1 when a seed fails.
- */
+/** `deno task sim`: whole clusters in simulation, one for each seed. Exit status 1 when a seed fails. */
 import { parseArgs } from "node:util";
 import { narrow } from "./narrow.ts";
 import { simulate } from "./simulation.ts";
@@ -14,8 +11,17 @@ const { values } = parseArgs({
     seed: { type: "string" },
     store: { type: "string", default: "directory" },
     narrow: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
+if (values.help) {
+  console.log(`deno task sim [flags]
+  --seeds=1000 --from=1  how many clusters, from which seed on
+  --seed=S               one of them, told in detail
+  --store=directory      or bucket
+  --narrow               few kinds of incident in each`);
+  Deno.exit(0);
+}
 const one = values.seed !== undefined;
 const first = Number(values.seed ?? values.from);
 const count = one ? 1 : Number(values.seeds);

@@ -30,8 +30,17 @@ const { values } = parseArgs({
     takeovers: { type: "string" },
     /** Measures, instead, what moves while workers join until there are so many, and leave again. */
     scale: { type: "string" },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
+if (values.help) {
+  console.log(`deno task soak [flags]
+  --minutes=10 --workers=3 --clients=8 --keys=300 --seed=S --threads=1
+  --kills=N              nothing but kill -9 of programs, so many times
+  --takeovers=N          measures how long partitions are away after kill -9 of a worker
+  --scale=N              measures what moves while workers join, up to N, and leave`);
+  Deno.exit(0);
+}
 
 if (values.takeovers !== undefined) {
   const away: number[] = [];
