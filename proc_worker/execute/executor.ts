@@ -220,7 +220,7 @@ export class Executor {
   }
 
   async #put(op: Operation, again: boolean): Promise<OperationResult | "conflict"> {
-    const { entities, events } = this.#parts;
+    const { entities } = this.#parts;
     // A repeated operation may have been carried out, and what came after it as well: it reads first.
     const blind = entities.blindCreate && !again && op.attempt === 1 && op.ifMatch === undefined &&
       this.#absence.likely && this.#parts.cache.version(op.name) === undefined;
@@ -228,7 +228,7 @@ export class Executor {
     if (before !== undefined && "kind" in before) return before;
     if (before?.opId === op.opId) {
       // Written a moment ago, blindly, by a request whose answer was lost.
-      if (again && events.wanted) events.emit(putEvent(op.name, before.meta));
+      if (again) this.#tell("put", op, before.meta);
       return { kind: "stored", meta: before.meta };
     }
     const missed = this.#conditionMissed(op, before);
@@ -260,7 +260,7 @@ export class Executor {
   }
 
   async #delete(op: Operation): Promise<OperationResult | "conflict"> {
-    const { entities, cache, events } = this.#parts;
+    const { entities, cache } = this.#parts;
     const before = await this.#known(op);
     if (before !== undefined && "kind" in before) return before;
     if (before === undefined) {
@@ -278,9 +278,7 @@ export class Executor {
       expected: before!.token,
     });
     if (outcome.kind === "conflict") return "conflict";
-    if (events.wanted) {
-      events.emit({ kind: "delete", name: op.name, version: before!.meta.version, etag: before!.meta.etag });
-    }
+    this.#tell("delete", op, before!.meta);
     return { kind: "deleted", existed: true };
   }
 
@@ -316,7 +314,7 @@ export class Executor {
 
   /** Puts an envelope of a backup in place, if it is authentic under a key that is held. */
   async #restore(op: Operation): Promise<OperationResult | "conflict"> {
-    const { entities, cache, events } = this.#parts;
+    const { entities, cache } = this.#parts;
     const opened = await this.#open(op.name, { envelope: op.payload, token: undefined });
     if (opened.kind === "failed") return opened;
     const stored = await entities.read(op.partition, op.name);
@@ -330,7 +328,7 @@ export class Executor {
     });
     if (outcome.kind === "conflict") return "conflict";
     const { meta } = opened.entity;
-    if (events.wanted) events.emit(putEvent(op.name, meta));
+    this.#tell("put", op, meta);
     return { kind: "stored", meta };
   }
 
@@ -341,7 +339,7 @@ export class Executor {
     document: Uint8Array,
     blind = false,
   ): Promise<OperationResult | "conflict"> {
-    const { entities, cache, events, clock } = this.#parts;
+    const { entities, cache, clock } = this.#parts;
     const header = { version: (before?.meta.version ?? 0) + 1, opId: op.opId, writtenAtMs: clock.now() };
     const envelope = await this.#seal(op.name, header, document);
     let outcome;
@@ -372,8 +370,14 @@ export class Executor {
       document: document.slice(),
       token: outcome.token,
     });
-    if (events.wanted) events.emit(putEvent(op.name, meta));
+    this.#tell("put", op, meta);
     return { kind: "stored", meta };
+  }
+
+  #tell(kind: EntityEvent["kind"], { name, partition }: Operation, { version, etag }: EntityMeta): void {
+    const { events, ownership } = this.#parts;
+    if (!events.wanted) return;
+    events.emit({ kind, name, version, etag, partition, epoch: ownership.epochOf(partition) });
   }
 
   /** What is there, as far as an overwriting must know it. A header alone is enough; with a condition it is authenticated. */
@@ -510,10 +514,6 @@ const UNNAMEABLE = failure(
 const NO_META: EntityMeta = { version: 0, etag: "", writtenAtMs: 0, size: 0 };
 
 const OUTCOME_UNKNOWN = failure("deadline", "whether the write took effect is not known; it is safe to repeat it");
-
-function putEvent(name: EntityName, { version, etag }: EntityMeta): EntityEvent {
-  return { kind: "put", name, version, etag };
-}
 
 function keyUnavailable(keyId: string): Failure {
   return failure("key_unavailable", `the entity is encrypted with the key "${keyId}", which this server does not hold`);

@@ -47,6 +47,27 @@ Deno.test("executor: put, get, patch, delete, and what a watcher is told", async
   assert.equal(summary(await e.put("k", "1")), "stored v1");
 });
 
+Deno.test("executor: an event names the epoch under which its operation began, also when the next one is granted meanwhile", async () => {
+  const e = await executing();
+  const seen = e.watch();
+  const { promise: goOn, resolve } = Promise.withResolvers<void>();
+  e.entities.beforeCommit = () => goOn;
+  const first = e.put("k", "1");
+  await e.clock.advance(0);
+  e.ownership.assign(7, [{ partition: P0, epoch: 7 }]);
+  resolve();
+  assert.equal(summary(await first), "stored v1");
+  await e.clock.advance(0);
+  assert.equal(summary(await e.run(e.op("delete", "k"))), "retry not_owner");
+  const [result] = await e.batch([e.op("delete", "k")], { epoch: 7 });
+  assert.equal(summary(result!), "deleted true");
+  assert.deepEqual(seen.map(({ kind, partition, epoch }) => [kind, partition, epoch]), [["put", P0, 1], [
+    "delete",
+    P0,
+    7,
+  ]]);
+});
+
 Deno.test("executor: what is stored is an envelope, and nothing else", async () => {
   const e = await executing();
   await e.put("k", '{"secret":"canary"}');

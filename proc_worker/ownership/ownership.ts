@@ -108,6 +108,11 @@ export class Ownership {
     return this.#partitions.get(partition)?.lapsed ?? false;
   }
 
+  /** Epoch under which the operations that are counted in at a partition run. */
+  epochOf(partition: Partition): Epoch {
+    return this.#partitions.get(partition)?.epoch ?? 0;
+  }
+
   /** Partitions that are served, with the epoch of each. */
   serving(): { partition: Partition; epoch: Epoch }[] {
     return [...this.#partitions].filter(([, o]) => o.state === "serving").map(([partition, o]) => ({

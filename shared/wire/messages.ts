@@ -107,12 +107,15 @@ export interface ListResponse {
   readonly counts?: ReadonlyMap<string, number>;
 }
 
-/** One acknowledged write, told to watchers, in commit order per partition. */
+/** One acknowledged write, told to watchers; those of one owner in commit order per partition. */
 export interface EntityEvent {
   readonly kind: "put" | "delete";
   readonly name: EntityName;
   readonly version: number;
   readonly etag: string;
+  readonly partition: Partition;
+  /** Under which its owner served the partition: what was committed under a higher one came later. */
+  readonly epoch: Epoch;
 }
 
 /** Opens the stream of events of all partitions that the worker owns while it is open. */

@@ -1,7 +1,8 @@
 /**
  * Watchers: the events of all owners become one numbered sequence, of which the last ones are kept for those who come back.
  * The streams to the workers are open only while somebody watches, and for a while after that. Whenever an event may have been
- * lost (a worker died, a stream broke), everybody is told to list again.
+ * lost (a worker died, a stream broke), or comes when a later owner of its partition has already been heard, everybody is told
+ * to list again.
  */
 import {
   RETRY_AFTER_S,
@@ -12,10 +13,10 @@ import {
   WATCHERS_TOLD_PER_MS,
 } from "../../../shared/limits.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
-import { encodeName, type SchemaId, schemaPrefix, splitEntityName } from "../../../shared/names.ts";
+import { encodeName, type Partition, type SchemaId, schemaPrefix, splitEntityName } from "../../../shared/names.ts";
 import { type Failure, failure } from "../../../shared/outcome.ts";
 import { type Clock, sleep, type Timer } from "../../../shared/seams/clock.ts";
-import type { EntityEvent } from "../../../shared/wire/messages.ts";
+import type { EntityEvent, Epoch } from "../../../shared/wire/messages.ts";
 import type { WorkerClient } from "../../../shared/wire/transport.ts";
 import type { Control, Routes } from "../../control/control.ts";
 import type { Watch, WatchEvent, WatchOptions } from "../entities.ts";
@@ -27,6 +28,13 @@ export interface WatchHubParts {
   client(session: string): WorkerClient | undefined;
   /** Makes event ids of this start distinguishable from those of another. */
   readonly id: string;
+}
+
+/** The last owner of a partition that was heard, by its epoch. */
+interface Teller {
+  readonly epoch: Epoch;
+  /** Something of an earlier owner came afterwards: who has listed since knows that, and all else from before this epoch. */
+  overtook: boolean;
 }
 
 type Numbered = EntityEvent & { readonly sequence: number };
@@ -57,6 +65,7 @@ export class WatchHub {
   readonly #parts: WatchHubParts;
   readonly #watchers = new Set<Watcher>();
   readonly #streams = new Map<string, Stream>();
+  readonly #tellers = new Map<Partition, Teller>();
   readonly #unsubscribe: () => void;
   #kept: Numbered[] = [];
   /** Events up to this number are not known any more. */
@@ -253,6 +262,7 @@ export class WatchHub {
   }
 
   #publish(event: EntityEvent): void {
+    if (this.#isLate(event)) return;
     const numbered = { ...event, sequence: ++this.#sequence };
     this.#kept.push(numbered);
     if (this.#kept.length >= 2 * WATCH_EVENTS_KEPT) {
@@ -263,6 +273,16 @@ export class WatchHub {
     for (const watcher of this.#watchers) {
       if (event.name.startsWith(watcher.prefix)) this.#deliver(watcher, told ??= this.#toWatch(numbered));
     }
+  }
+
+  /** Whether a later owner was heard before: told now, the event would be the last word on its entity. */
+  #isLate({ partition, epoch }: EntityEvent): boolean {
+    const teller = this.#tellers.get(partition);
+    if (teller === undefined || epoch > teller.epoch) this.#tellers.set(partition, { epoch, overtook: false });
+    if (teller === undefined || epoch >= teller.epoch) return false;
+    if (!teller.overtook) this.#gap();
+    teller.overtook = true;
+    return true;
   }
 
   /** Has a stream open to every worker. */

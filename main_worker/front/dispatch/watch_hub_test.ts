@@ -7,7 +7,7 @@ import {
   WATCHERS_TOLD_PER_MS,
 } from "../../../shared/limits.ts";
 import { silentLogger } from "../../../shared/logging/logger.ts";
-import { entityName, parseEntityKey, parseSchemaId } from "../../../shared/names.ts";
+import { entityName, parseEntityKey, parseSchemaId, type Partition, partitionOf } from "../../../shared/names.ts";
 import { ManualClock, settled } from "../../../shared/seams/manual_clock.ts";
 import type { EntityEvent } from "../../../shared/wire/messages.ts";
 import type { Routes } from "../../control/control.ts";
@@ -69,7 +69,8 @@ class Reader {
 }
 
 function event(key: string, version: number, schema = SCHEMA): EntityEvent {
-  return { kind: "put", name: entityName(schema, parseEntityKey(key)), version, etag: `${version}-e` };
+  const name = entityName(schema, parseEntityKey(key));
+  return { kind: "put", name, version, etag: `${version}-e`, partition: partitionOf(name, 1), epoch: 1 };
 }
 
 const kinds = (events: readonly (WatchEvent | "end")[]) =>
@@ -99,6 +100,38 @@ Deno.test("watch: events of all workers, of this schema and prefix only, numbere
   assert.equal(new Set(seen.map((e) => e !== "end" && e.sequence)).size, 3);
   assert.deepEqual(kinds(await some.take()), ["x1@1", "x1@2"]);
   assert.equal(w.workers.streams.length, 2, "one stream a worker, however many watch");
+});
+
+Deno.test("watch: what an earlier owner of the partition did, told after a later one was heard, is not told: list again", async () => {
+  using w = watching(routes(1, "a", "b"));
+  const reader = await open(w);
+  const [a, b] = w.workers.streams;
+  a!.emit(event("k", 1));
+  b!.emit({ ...event("k", 3), epoch: 2 });
+  assert.deepEqual(kinds(await reader.take()), ["k@1", "k@3"]);
+  a!.emit(event("k", 2));
+  const [reset] = await reader.take();
+  assert.equal((reset as WatchEvent).kind, "reset");
+  // Who has listed since then knows whatever else comes late, and the next one is told.
+  a!.emit({ ...event("k", 2), kind: "delete" });
+  a!.emit({ ...event("x", 1), partition: 1 as Partition });
+  b!.emit({ ...event("k", 4), epoch: 2 });
+  assert.deepEqual(kinds(await reader.take()), ["x@1", "k@4"]);
+  const back = await open(w, { lastEventId: (reset as WatchEvent).sequence });
+  assert.deepEqual(kinds(await back.take()), ["x@1", "k@4"]);
+});
+
+Deno.test("watch: what comes late is said once for each owner that was heard before it", async () => {
+  using w = watching(routes(1, "a", "b", "c"));
+  const reader = await open(w);
+  const [a, b, c] = w.workers.streams;
+  b!.emit({ ...event("k", 2), epoch: 2 });
+  a!.emit(event("k", 1));
+  c!.emit({ ...event("k", 4), epoch: 3 });
+  b!.emit({ ...event("k", 3), epoch: 2 });
+  a!.emit(event("k", 1));
+  c!.emit({ ...event("k", 5), epoch: 3 });
+  assert.deepEqual(kinds(await reader.take()), ["k@2", "reset", "k@4", "reset", "k@5"]);
 });
 
 Deno.test("watch: streams are open only while somebody watches, and for a while after that", async () => {

@@ -138,6 +138,8 @@ const entityEvent: fc.Arbitrary<EntityEvent> = fc.record({
   name,
   version: number,
   etag,
+  partition,
+  epoch: number,
 });
 
 const subscribeRequest: fc.Arbitrary<SubscribeRequest> = fc.record({

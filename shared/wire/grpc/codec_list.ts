@@ -150,12 +150,16 @@ export function entityEventCodec(definition: Definition): MessageCodec<EntityEve
       name: event.name,
       version: outWhole(event.version, "version"),
       etag: event.etag,
+      partition: event.partition,
+      epoch: outWhole(event.epoch, "epoch"),
     }),
     fromMessage: (message) => ({
       kind: enumValue(kinds.names, message.kind, "kind"),
       name: storageName(message.name, "name"),
       version: whole(message.version, "version"),
       etag: text(message.etag, "etag", ETAG_BYTES_MAX),
+      partition: partition(message.partition, "partition"),
+      epoch: whole(message.epoch, "epoch"),
     }),
   });
 }

@@ -14,6 +14,7 @@ import { connectWorkerOverGrpc } from "./worker_client.ts";
 import { serveWorkerOverGrpc, type WorkerServer, type WorkerServerOptions } from "./worker_server.ts";
 
 const TOKEN = "the-right-token";
+const OWNED = { partition: 7 as Partition, epoch: 3 };
 const messageBytesMax = GRPC_MESSAGE_BYTES_MAX_DEFAULT;
 
 const nothing: WorkerHandler = {
@@ -122,7 +123,9 @@ Deno.test("worker: events arrive in order from the moment the stream is open unt
   let ended = Promise.resolve();
   const handler: Partial<WorkerHandler> = {
     events: (_, send, signal) => {
-      for (let at = 0; at < 100; at++) send({ kind: "put", name: `a_${at}` as EntityName, version: at, etag: "e" });
+      for (let at = 0; at < 100; at++) {
+        send({ kind: "put", name: `a_${at}` as EntityName, version: at, etag: "e", ...OWNED });
+      }
       return ended = untilAborted(signal);
     },
   };
@@ -145,11 +148,11 @@ Deno.test("worker: a reader of events that does not keep up is cut off", async (
   const refused = Promise.withResolvers<void>();
   const handler: Partial<WorkerHandler> = {
     events: async (_, send, signal) => {
-      while (sent < 100_000 && send({ kind: "put", name, version: sent, etag: "e" })) {
+      while (sent < 100_000 && send({ kind: "put", name, version: sent, etag: "e", ...OWNED })) {
         if (++sent % 100 === 0) await new Promise((resolve) => setTimeout(resolve));
       }
       assert(signal.aborted);
-      assert.equal(send({ kind: "put", name, version: 1, etag: "e" }), false);
+      assert.equal(send({ kind: "put", name, version: 1, etag: "e", ...OWNED }), false);
       refused.resolve();
     },
   };
@@ -320,7 +323,7 @@ Deno.test("worker: a server that is stopped ends streams of events at once", asy
 Deno.test("worker: a client that was closed fails its calls, and an error of the reader is the reader's", async () => {
   const handler: Partial<WorkerHandler> = {
     events: (_, send, signal) => {
-      send({ kind: "put", name: "a_b" as EntityName, version: 1, etag: "e" });
+      send({ kind: "put", name: "a_b" as EntityName, version: 1, etag: "e", ...OWNED });
       return untilAborted(signal);
     },
   };
