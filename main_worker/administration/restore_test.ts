@@ -94,12 +94,17 @@ Deno.test("what is there stays or is overwritten, as asked", async () => {
   const bytes = await bytesOf(from);
   const to = new MemoryDatabase(keys(["k1", 1]));
   const name = await to.put("chat", "key-1", '"mine"');
+  const mine = { hash: "", text: new TextEncoder().encode("true") };
+  to.templates.set(parseSchemaId("chat"), mine);
   const skipped = await restored(to, bytes);
   assert.deepEqual([skipped.status, skipped.entities, skipped.entities_skipped], ["done", 2, 1]);
+  assert.deepEqual([skipped.templates, skipped.templates_skipped], [0, 1]);
   assert.equal((await to.get(name)).document, '"mine"');
+  assert.equal(to.templates.get(parseSchemaId("chat")), mine);
   const again = await restored(to, bytes, "overwrite");
   assert.deepEqual([again.status, again.entities, again.templates, again.api_keys_skipped], ["done", 3, 1, 1]);
   assert.deepEqual(await to.get(name), await from.get(name));
+  assert.deepEqual(to.templates, from.templates);
 });
 
 Deno.test("a backup that is cut anywhere is refused as truncated, and nothing that is damaged gets in", async () => {
@@ -286,15 +291,32 @@ Deno.test("so many damaged lines end it", async () => {
   assert(tried <= RESTORE_REFUSED_MAX + RESTORE_PARALLEL_MAX + 1, `${tried}`);
 });
 
-Deno.test("only so many entities, and bytes, are under way together", async () => {
-  const from = new MemoryDatabase(keys(["k1", 1]));
-  for (let i = 0; i < 2 * RESTORE_PARALLEL_MAX; i++) await from.put("small", `k${i}`, "1");
-  for (let i = 0; i < 42; i++) await from.put("large", `k${i}`, `"${"x".repeat(900_000)}"`);
+/** The most that was under way together while `from` was restored; something ends only when nothing more is begun. */
+async function mostUnderWay(from: MemoryDatabase): Promise<MemoryDatabase["most"]> {
+  const bytes = await bytesOf(from);
   const to = new MemoryDatabase(keys(["k1", 1]));
-  to.before = () => new Promise((resolve) => setTimeout(() => resolve(undefined), 1));
-  assert.equal((await restored(to, await bytesOf(from))).status, "done");
-  assert(to.most.operations > 1 && to.most.operations <= RESTORE_PARALLEL_MAX, `${to.most.operations}`);
-  assert(to.most.bytes > RESTORE_BYTES_MAX / 2 && to.most.bytes <= RESTORE_BYTES_MAX, `${to.most.bytes}`);
+  const underWay: (() => void)[] = [];
+  to.before = () => new Promise((resolve) => underWay.push(() => resolve(undefined)));
+  let over = false;
+  const outcome = restored(to, bytes).finally(() => over = true);
+  for (let [before, quiet] = [0, 0]; !over; before = underWay.length) {
+    quiet = underWay.length === before ? quiet + 1 : 0;
+    if (quiet > 10) underWay.shift()?.();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  assert.equal((await outcome).status, "done");
+  assert.equal(to.envelopes.size, from.envelopes.size);
+  return to.most;
+}
+
+Deno.test("only so many entities, and bytes, are under way together", async () => {
+  const many = new MemoryDatabase(keys(["k1", 1]));
+  for (let i = 0; i < RESTORE_PARALLEL_MAX + 20; i++) await many.put("small", `k${i}`, "1");
+  assert.equal((await mostUnderWay(many)).operations, RESTORE_PARALLEL_MAX);
+  const large = new MemoryDatabase(keys(["k1", 1]));
+  for (let i = 0; i < 42; i++) await large.put("large", `k${i}`, `"${"x".repeat(900_000)}"`);
+  const { bytes } = await mostUnderWay(large);
+  assert(bytes > RESTORE_BYTES_MAX - 1_000_000 && bytes <= RESTORE_BYTES_MAX, `${bytes}`);
 });
 
 Deno.test("what passes is waited for; what does not ends it", async () => {
@@ -312,6 +334,11 @@ Deno.test("what passes is waited for; what does not ends it", async () => {
   assert.deepEqual([last.status, last.entities, last.templates, last.api_keys], ["done", 5, 1, 1]);
   to.before = () => failure("storage_unavailable", "the disk is full");
   assert.match(why(await restored(to, bytes)), /^storage_unavailable: line \d+: the disk is full$/);
+  for (const step of ["putSchema", "restoreApiKeys"] as const) {
+    const other = new MemoryDatabase(keys(["k1", 1]));
+    other[step] = () => Promise.resolve(failure("storage_unavailable", "the disk is full"));
+    assert.match(why(await restored(other, bytes)), /^storage_unavailable: line \d+: the disk is full$/);
+  }
 });
 
 Deno.test("progress comes on the way; whoever goes is not written for any more", async () => {
