@@ -166,7 +166,7 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
         coherence,
         log: config.log,
         listing: store.listing,
-      }, { control, app, statistics, authenticator, failed: fail }));
+      }, { control, app, statistics, authenticator, log: log.child("rest"), failed: fail }));
   const rest = pool ?? await listening("rest-addr", config.restAddr, () => serveRest(app, config.restAddr, tls, log));
   const figures = async () =>
     pool === undefined

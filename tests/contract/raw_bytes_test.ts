@@ -8,8 +8,11 @@ const CASES = 600;
 /** The heap of an attacked server grows to some 250 MiB and stays there (`raw_bytes.ts` shows it over ten rounds). */
 const GROWTH_MIB_MAX = 250;
 
-Deno.test("no bytes over a socket make the main worker fall, answer 500 or grow", async () => {
-  await using cluster = await Cluster.start();
+Deno.test("no bytes over a socket make the main worker fall, answer 500 or grow", () => survives([]));
+Deno.test("nor with front threads", () => survives(["-rest-threads=2"]));
+
+async function survives(mainFlags: readonly string[]): Promise<void> {
+  await using cluster = await Cluster.start({ mainFlags });
   const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
   console.error(`seed ${seed}`);
   const dice = new Dice(seed);
@@ -24,6 +27,27 @@ Deno.test("no bytes over a socket make the main worker fall, answer 500 or grow"
   assert.doesNotMatch(cluster.output, /request_failed|connection_failed|"level":"error"/);
   await cluster.put("after", "k", "1");
   assert.equal(await cluster.get("after", "k"), "1");
+}
+
+Deno.test("requests whose body nobody reads leave no connection behind, with front threads neither", async () => {
+  await using cluster = await Cluster.start({ mainFlags: ["-rest-threads=2"] });
+  const port = Number(new URL(cluster.url).port);
+  const descriptors = () => [...Deno.readDirSync(`/proc/${cluster.main.pid}/fd`)].length;
+  const before = descriptors();
+  const head = (target: string) => `${target} HTTP/1.1\r\nHost: s\r\nContent-Length: 10\r\n\r\n`;
+  for (const target of ["PUT /schema/s", "PUT /nothing", "GET /health", "TRACE /docs", "PUT /entity/s?key=k"]) {
+    for (let i = 0; i < 40; i++) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      await connection.write(new TextEncoder().encode(head(target) + "{}"));
+      if (i % 2 === 0) await connection.read(new Uint8Array(1_000));
+      connection.close();
+    }
+  }
+  for (const end = Date.now() + 30_000; descriptors() >= before + 20;) {
+    assert(Date.now() < end, `${descriptors()} file descriptors are open, ${before} were before`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.equal((await fetch(`${cluster.url}/health`)).status, 200);
 });
 
 Deno.test("hundreds of slow and half-open connections do not keep others from being served", async () => {

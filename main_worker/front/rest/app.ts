@@ -11,14 +11,14 @@ import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
 import { RefusedBodies } from "./refused_bodies.ts";
-import type { ConnectionInfo, EntityDeps, RestDeps, Route } from "./route.ts";
+import type { ConnectionInfo, EntityDeps, RestDeps, RestRequest, Route } from "./route.ts";
 import { createEntityRoutes, createRoutes } from "./routes.ts";
 import { uiResponse } from "./ui.ts";
 
 /** The door. */
 export interface RestApp {
   /** Answers a request; never rejects. `request.url` is taken as the client sent it, not normalised. */
-  fetch(request: Request, info: ConnectionInfo): Response | Promise<Response>;
+  fetch(request: RestRequest, info: ConnectionInfo): Response | Promise<Response>;
   /** Everything that it answers, for tests and for the description. */
   readonly routes: readonly Route[];
 }
@@ -40,7 +40,7 @@ class RequestIds {
   }
 
   /** The client's own id when it is well-formed, otherwise a new one. */
-  of(request: Request): string {
+  of(request: RestRequest): string {
     const given = request.headers.get("x-request-id");
     return given !== null && WELL_FORMED_ID.test(given) ? given : `${this.#prefix}-${(++this.#last).toString(36)}`;
   }
@@ -61,7 +61,7 @@ interface Prepared {
 }
 
 /** What becomes of a request that no route is for. */
-type Elsewhere = (request: Request, info: ConnectionInfo) => Promise<Response>;
+type Elsewhere = (request: RestRequest, info: ConnectionInfo) => Promise<Response>;
 
 /** Builds the door. */
 export function createRestApp(deps: RestDeps): RestApp {
@@ -93,7 +93,7 @@ export function createEntityApp(
 function createApp(
   deps: EntityDeps,
   routes: readonly Route[],
-  page: (request: Request, passing: Passing) => Response | undefined,
+  page: (request: RestRequest, passing: Passing) => Response | undefined,
 ): RestApp {
   const { authenticator, statistics, metrics, clock, log } = deps;
   boundArrivingBodies(clock, BODIES_ARRIVING_BYTES_MAX / deps.threads);
@@ -102,7 +102,7 @@ function createApp(
   const refusedBodies = new RefusedBodies(clock);
 
   /** Who calls; a refusal when the route needs somebody else. */
-  function admit(route: Route, request: Request): Principal | Failure | undefined {
+  function admit(route: Route, request: RestRequest): Principal | Failure | undefined {
     const { access } = route;
     if (access.kind === "public") return undefined;
     const principal = authenticator.authenticate(request.headers.get("authorization"));
@@ -112,7 +112,7 @@ function createApp(
     return principal;
   }
 
-  function respond(prepared: Prepared, request: Request, passing: Passing): Response | Promise<Response> {
+  function respond(prepared: Prepared, request: RestRequest, passing: Passing): Response | Promise<Response> {
     const { route, indexes, hasSchemaId } = prepared;
     const { info, requestId, isHead, target: { path, query } } = passing;
     const refused = (refusal: Failure): Response => {
@@ -148,7 +148,7 @@ function createApp(
   /** Counts an answer; a refusal waits for the end of its request. */
   function finish(
     prepared: Prepared,
-    request: Request,
+    request: RestRequest,
     passing: Passing,
     response: Response,
   ): Response | Promise<Response> {
@@ -160,7 +160,7 @@ function createApp(
   }
 
   /** Runs a route. Answers without a promise when the handler does. */
-  function run(prepared: Prepared, request: Request, passing: Passing): Response | Promise<Response> {
+  function run(prepared: Prepared, request: RestRequest, passing: Passing): Response | Promise<Response> {
     const { route } = prepared;
     let response: Response | Promise<Response>;
     try {
@@ -182,7 +182,7 @@ function createApp(
   }
 
   /** Answers a request for anything but the hot routes. */
-  function route(request: Request, passing: Passing): Response | Promise<Response> {
+  function route(request: RestRequest, passing: Passing): Response | Promise<Response> {
     const [[match]] = router.match("ALL", passing.target.path);
     const methods = match?.[0];
     if (methods === undefined) return finish(OTHER, request, passing, withoutRoute(request, passing));
@@ -199,7 +199,7 @@ function createApp(
   }
 
   /** At every path that no route has: a file of the UI, or nothing. */
-  function withoutRoute(request: Request, passing: Passing): Response {
+  function withoutRoute(request: RestRequest, passing: Passing): Response {
     const reads = request.method === "GET" || passing.isHead;
     try {
       return (reads ? page(request, passing) : undefined) ?? failed(passing, NO_ROUTE);

@@ -6,9 +6,10 @@ import { deadlinesOf } from "../../../shared/seams/deadlines.ts";
 import { arrivingBodiesOf } from "./arriving_bodies.ts";
 import { Refusal, refuse } from "./errors.ts";
 import { isHttp2 } from "./refused_bodies.ts";
+import type { RestRequest } from "./route.ts";
 
 /** Refuses a body in a coding that nothing here undoes. @throws {Refusal} `unsupported_media_type` */
-export function refuseEncoded(request: Request): void {
+export function refuseEncoded(request: RestRequest): void {
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.trim() !== "" && encoding.trim().toLowerCase() !== "identity") {
     throw refuse("unsupported_media_type", "Content-Encoding is not supported: send the body as it is", [
@@ -28,7 +29,7 @@ function tooLarge(bytesMax: number): Refusal {
  * @throws {Refusal} `too_large`, `bad_request`, `unsupported_media_type`, `overloaded`
  */
 export async function readBody(
-  request: Request,
+  request: RestRequest,
   bytesMax: number,
   clock: Clock,
   timeoutMs: number = REQUEST_BODY_TIMEOUT_MS,
@@ -99,7 +100,7 @@ async function readPieces(
  * `timeoutMs`, otherwise the stream fails. Nothing is read ahead of the consumer.
  */
 export function streamBody(
-  request: Request,
+  request: RestRequest,
   clock: Clock,
   timeoutMs: number = REQUEST_BODY_TIMEOUT_MS,
 ): ReadableStream<Uint8Array> {
@@ -133,7 +134,7 @@ export function streamBody(
  * A JSON object from a small body. @throws {Refusal} `empty`, `bad_json`, `bad_request`, and those of {@linkcode readBody}
  */
 export async function readJsonObject(
-  request: Request,
+  request: RestRequest,
   bytesMax: number,
   clock: Clock,
 ): Promise<Readonly<Record<string, unknown>>> {
@@ -152,6 +153,6 @@ export async function readJsonObject(
 }
 
 /** The media type of a request's body, lower case and without parameters; empty without one. */
-export function mediaType(request: Request): string {
+export function mediaType(request: RestRequest): string {
   return (request.headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase();
 }

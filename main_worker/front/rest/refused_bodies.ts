@@ -5,9 +5,10 @@
  */
 import { REFUSED_BODIES_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_MS_MAX } from "../../../shared/limits.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
+import type { RestRequest } from "./route.ts";
 
 /** Whether a request came over HTTP/2, as far as one can tell: what HTTP/1.1 says in `Host` is no header field there. */
-export function isHttp2(request: Request): boolean {
+export function isHttp2(request: RestRequest): boolean {
   return !request.headers.has("host");
 }
 
@@ -23,7 +24,7 @@ export class RefusedBodies {
    * Takes what a refused request still sends, up to a bound, and resolves then; `undefined`: there is nothing to take, or too
    * much of it. Whoever sends many such requests at once gets their answers as early as they come.
    */
-  take(request: Request): Promise<void> | undefined {
+  take(request: RestRequest): Promise<void> | undefined {
     if (!isHttp2(request) || this.#underWay >= REFUSED_BODIES_MAX) return undefined;
     if (request.body === null || request.body.locked) return undefined;
     return this.#discard(request.body.getReader());

@@ -60,6 +60,12 @@ export type EntityDeps =
   >
   & { readonly control: Pick<Control, "subscribe">; readonly statistics: StatisticsSink };
 
+/**
+ * What is looked at of a request, as the client sent it. A `Request` that is made anew would refuse methods such as TRACE and
+ * hosts that are none, and change paths.
+ */
+export type RestRequest = Pick<Request, "method" | "url" | "headers" | "body">;
+
 /** What the server knows of a connection. */
 export interface ConnectionInfo {
   /** The client's host, without a port. Looked up when it is asked for. */
@@ -68,7 +74,7 @@ export interface ConnectionInfo {
 
 /** One request on its way to its handler. */
 export interface Call extends Answering {
-  readonly request: Request;
+  readonly request: RestRequest;
   /** Where the connection came from. */
   readonly info: ConnectionInfo;
   /** Not decoded, without the question mark. */

@@ -1,6 +1,7 @@
 /** `GET /`: the management UI, whose files come from elsewhere; and every path that no route has. */
 import type { HeaderList } from "./errors.ts";
 import type { Answering } from "./reply.ts";
+import type { RestRequest } from "./route.ts";
 
 /** A file of the UI, ready to be answered. */
 export interface UiAsset {
@@ -38,7 +39,12 @@ export function pageHeaders(call: Answering, more: Readonly<Record<string, strin
 }
 
 /** The answer with a file of the UI, or `undefined` when there is none at `path`. */
-export function uiResponse(assets: UiAssets, call: Answering, request: Request, path: string): Response | undefined {
+export function uiResponse(
+  assets: UiAssets,
+  call: Answering,
+  request: RestRequest,
+  path: string,
+): Response | undefined {
   const asset = assets.get(
     path,
     request.headers.get("accept-encoding") ?? "",

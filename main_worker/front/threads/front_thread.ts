@@ -15,6 +15,7 @@ import { Authenticator } from "../auth.ts";
 import { createFront, type Front, takeTurns } from "../front.ts";
 import { createEntityApp } from "../rest/app.ts";
 import { type RestServer, serveRest } from "../rest/server.ts";
+import type { RestRequest } from "../rest/route.ts";
 import { StatisticsRecorder } from "../rest/statistics.ts";
 import { ControlMirror } from "./control_mirror.ts";
 import type { ForwardedResponse, FromThread, ThreadOptions, ToThread } from "./messages.ts";
@@ -134,7 +135,7 @@ class FrontThread {
   }
 
   /** Hands a request to the main thread, with the rest of its body, and its answer to the client. */
-  async #forward(request: Request, remoteAddr: string): Promise<Response> {
+  async #forward(request: RestRequest, remoteAddr: string): Promise<Response> {
     const id = ++this.#requests;
     const { body } = request;
     const answered = new Promise<ForwardedResponse>((resolve) => this.#waiting.set(id, resolve));

@@ -1,6 +1,7 @@
 /** The front threads, from the main thread: started, kept up to date, asked for figures, stopped. */
 import { FRONT_THREAD_START_MS } from "../../../shared/limits.ts";
 import type { Address } from "../../../shared/config/values.ts";
+import type { Logger } from "../../../shared/logging/logger.ts";
 import type { MetricsSnapshot } from "../../../shared/metrics/serve.ts";
 import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
 import { StartError } from "../../../shared/process/program.ts";
@@ -8,6 +9,7 @@ import type { ControlPlane } from "../../control/control_plane.ts";
 import type { Snapshot } from "../../control/control.ts";
 import type { Authenticator } from "../auth.ts";
 import type { RestApp } from "../rest/app.ts";
+import type { RestRequest } from "../rest/route.ts";
 import type { RestServer } from "../rest/server.ts";
 import type { RequestStatistics } from "../rest/statistics.ts";
 import { difference } from "./control_mirror.ts";
@@ -20,6 +22,7 @@ export interface FrontThreadsParts {
   readonly app: RestApp;
   readonly statistics: RequestStatistics;
   readonly authenticator: Authenticator;
+  readonly log: Logger;
   /** Called when a thread ends by itself: the program cannot go on. */
   readonly failed: (message: string) => void;
 }
@@ -166,7 +169,10 @@ class FrontThread {
         for (const [id, lastMs] of message.keysUsed) authenticator.noteUse(id, lastMs);
         return;
       case "request":
-        void this.#answer(message.id, message.request);
+        this.#answer(message.id, message.request).catch((error) => {
+          this.#parts.log.error("request_failed", { error });
+          this.tell({ kind: "response", id: message.id, response: { status: 500, headers: [], body: null } });
+        });
         return;
       case "stopped":
         return this.#stopped.resolve();
@@ -175,16 +181,20 @@ class FrontThread {
 
   /** Answers a forwarded request. A client that goes away cancels the streams of its bodies, across the threads. */
   async #answer(id: number, forwarded: ForwardedRequest): Promise<void> {
-    const request = new Request(forwarded.url, {
-      method: forwarded.method,
-      headers: forwarded.headers.map(([name, value]): [string, string] => [name, value]),
-      body: forwarded.body as ReadableStream<Uint8Array<ArrayBuffer>> | null,
-    });
-    const response = await this.#parts.app.fetch(request, { remoteAddr: { hostname: forwarded.remoteAddr } });
+    const { method, url, headers: sent, remoteAddr, body: rest } = forwarded;
+    const request: RestRequest = {
+      method,
+      url,
+      headers: new Headers(sent.map(([name, value]): [string, string] => [name, value])),
+      body: rest as ReadableStream<Uint8Array<ArrayBuffer>> | null,
+    };
+    const response = await this.#parts.app.fetch(request, { remoteAddr: { hostname: remoteAddr } });
     const { status, headers, body } = response;
     this.tell(
       { kind: "response", id, response: { status, headers: [...headers], body } },
       body === null ? [] : [body as unknown as Transferable],
     );
+    // What nobody reads of a body would hold its connection for ever.
+    if (rest !== null && !rest.locked) rest.cancel().catch(() => {});
   }
 }
