@@ -21,13 +21,14 @@ import { ControlPlane } from "./control/control_plane.ts";
 import { openMasterKeys } from "./control/master_keys.ts";
 import { Authenticator } from "./front/auth.ts";
 import { CoherenceTable } from "./front/cache/coherence.ts";
+import { addFigures, NO_FIGURES } from "./front/cache/read_cache.ts";
 import { createFront, takeTurns } from "./front/front.ts";
 import { createProcess } from "./front/grpc/process.ts";
 import { createRestApp } from "./front/rest/app.ts";
 import { readiness } from "./front/readiness.ts";
 import { serveRest } from "./front/rest/server.ts";
 import { RequestStatistics } from "./front/rest/statistics.ts";
-import { startFrontThreads } from "./front/threads/front_threads.ts";
+import { type FrontThreads, startFrontThreads } from "./front/threads/front_threads.ts";
 import { askMetrics } from "./main_metrics.ts";
 import { tellOperator, tellUnreadable } from "./start_notes.ts";
 import { createUiAssets } from "./ui/assets.ts";
@@ -81,6 +82,8 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     probe: probeWorkerOverGrpc({ ...wire, serverName }),
   });
   const threads = frontThreads(config.restThreads, navigator.hardwareConcurrency);
+  // With front threads, this one's cache is for gRPC only.
+  const cacheBytes = Math.floor(config.cacheBytes / (threads === 1 ? 1 : threads + 1));
   const front = createFront({
     control,
     connect: connectWorkerOverGrpc({ ...wire, serverName }),
@@ -89,10 +92,11 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     log: log.child("front"),
     metrics: metrics.dispatcher,
     store,
-    cacheBytes: config.cacheBytes,
+    cacheBytes,
     coherence,
     ...(threads > 1 ? { turn: takeTurns } : {}),
   });
+  let pool: FrontThreads | undefined = undefined;
   const administration = createAdministration({
     control,
     front,
@@ -103,10 +107,11 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
     clock,
     log,
     countAction: metrics.control.action,
+    cacheFigures: () => addFigures(front.cache.figures(), pool?.cacheFigures() ?? NO_FIGURES),
     version: VERSION,
   });
   const statistics = new RequestStatistics(clock);
-  askMetrics(metrics, { control, front, statistics, config, partitions: store.partitions });
+  askMetrics(metrics, { control, front, statistics, cacheBytes, partitions: store.partitions });
 
   const authenticator = new Authenticator(clock, () => control.snapshot().credentials);
   const stopping = new AbortController();
@@ -149,24 +154,22 @@ async function start(args: readonly string[]): Promise<Running | { help: string 
   });
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
   const tls = restTls?.source.material;
-  const pool = threads === 1
-    ? undefined
-    : await listening("rest-addr", config.restAddr, () =>
-      startFrontThreads(threads, {
-        address: config.restAddr,
-        tls,
-        grpcTls: grpcTls?.source.material,
-        grpcServerName: serverName,
-        grpcMaxRecvBytes: config.grpcMaxRecvBytes,
-        bodyBytesMax: config.restMaxBodyBytes,
-        threads,
-        storeKind: store.kind,
-        partitions: store.partitions,
-        cacheBytes: Math.floor(config.cacheBytes / threads),
-        coherence,
-        log: config.log,
-        listing: store.listing,
-      }, { control, app, statistics, authenticator, log: log.child("rest"), failed: fail }));
+  pool = threads === 1 ? undefined : await listening("rest-addr", config.restAddr, () =>
+    startFrontThreads(threads, {
+      address: config.restAddr,
+      tls,
+      grpcTls: grpcTls?.source.material,
+      grpcServerName: serverName,
+      grpcMaxRecvBytes: config.grpcMaxRecvBytes,
+      bodyBytesMax: config.restMaxBodyBytes,
+      threads,
+      storeKind: store.kind,
+      partitions: store.partitions,
+      cacheBytes,
+      coherence,
+      log: config.log,
+      listing: store.listing,
+    }, { control, app, statistics, authenticator, log: log.child("rest"), failed: fail }));
   const rest = pool ?? await listening("rest-addr", config.restAddr, () => serveRest(app, config.restAddr, tls, log));
   const figures = async () =>
     pool === undefined

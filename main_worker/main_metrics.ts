@@ -1,5 +1,4 @@
 /** Connects the parts of a main worker to its metrics: what Prometheus asks for is read from them when it asks. */
-import type { MainWorkerConfig } from "../shared/config/main_worker.ts";
 import type { Sample } from "../shared/metrics/instruments.ts";
 import type { MainMetrics } from "../shared/metrics/program.ts";
 import type { ControlPlane } from "./control/control_plane.ts";
@@ -10,18 +9,19 @@ export interface MeasuredParts {
   readonly control: ControlPlane;
   readonly front: Front;
   readonly statistics: RequestStatistics;
-  readonly config: MainWorkerConfig;
+  /** Of the read cache of `front`. */
+  readonly cacheBytes: number;
   readonly partitions: number;
 }
 
 export function askMetrics(metrics: MainMetrics, parts: MeasuredParts): void {
-  const { control, front, config, statistics } = parts;
+  const { control, front, statistics } = parts;
   const { dispatcher } = front;
   const owners = () => control.snapshot().routes.owners;
   const inState = (state: "moving" | "none") => owners().filter((owner) => owner === state).length;
   const lines = (figure: (line: ReturnType<typeof dispatcher.lines>[number]) => number) => (): Sample[] =>
     dispatcher.lines().map((line) => [figure(line), line.workerId]);
-  metrics.askCache(() => front.cache.figures(), config.cacheBytes);
+  metrics.askCache(() => front.cache.figures(), parts.cacheBytes);
   metrics.ask({
     active_requests: () => statistics.active,
     batches_in_flight: lines((line) => line.batches),

@@ -1,6 +1,5 @@
 import assert from "assert";
 import { Registry } from "prom-client";
-import type { MainWorkerConfig } from "../shared/config/main_worker.ts";
 import { createMainMetrics } from "../shared/metrics/program.ts";
 import { systemClock } from "../shared/seams/clock.ts";
 import type { ControlPlane } from "./control/control_plane.ts";
@@ -30,7 +29,7 @@ Deno.test("what Prometheus asks for is read from the parts when it asks", async 
       cache: { figures: () => ({ entries: 1, bytes: 2, hits: 3, misses: 4, evictions: 5 }) },
     } as unknown as Front,
     statistics: new RequestStatistics(systemClock),
-    config: { cacheBytes: 64 } as MainWorkerConfig,
+    cacheBytes: 64,
     partitions: 4,
   });
   try {

@@ -4,6 +4,7 @@ import type { Logger } from "../../shared/logging/logger.ts";
 import { failure } from "../../shared/outcome.ts";
 import type { Clock } from "../../shared/seams/clock.ts";
 import { StorageError, type Store } from "../../shared/storage/store.ts";
+import type { CacheFigures } from "../../shared/wire/messages.ts";
 import type { ControlPlane } from "../control/control_plane.ts";
 import type { Front } from "../front/front.ts";
 import type { AdminOperations } from "../front/rest/admin_operations.ts";
@@ -24,6 +25,8 @@ export interface AdministrationParts {
   readonly log: Logger;
   /** Counts an administrative action by what it ended in. */
   readonly countAction: (action: string, result: string) => void;
+  /** Of all read caches together. */
+  readonly cacheFigures: () => CacheFigures;
   readonly version: string;
 }
 
@@ -124,7 +127,7 @@ export function createAdministration(parts: AdministrationParts): Administration
   }
 
   function stats(): Promise<ServerStats> {
-    const cache = front.cache.figures();
+    const cache = parts.cacheFigures();
     const lookups = cache.hits + cache.misses;
     return Promise.resolve({
       started_at: new Date(startedMs).toISOString(),

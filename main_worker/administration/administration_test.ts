@@ -48,7 +48,6 @@ function world(flags: string[] = [], kind: "directory" | "bucket" = "directory",
     dispatcher: database,
     operations: database.operations,
     lister: database,
-    cache: { figures: () => ({ entries: 1, bytes: 10, hits: 3, misses: 1, evictions: 0 }) },
   } as unknown as Front;
   const listing = kind === "directory" ? "owners" : "store";
   const made: World = {
@@ -67,6 +66,7 @@ function world(flags: string[] = [], kind: "directory" | "bucket" = "directory",
       clock: database.clock,
       log: silentLogger,
       countAction() {},
+      cacheFigures: () => ({ entries: 1, bytes: 10, hits: 3, misses: 1, evictions: 0 }),
       version: "1.2.3",
     }),
   };

@@ -103,7 +103,7 @@ export const mainWorkerFlags = {
     kind: size(0, CACHE_BYTES_MAX),
     default: formatSize(CACHE_BYTES_DEFAULT),
     group: "Limits",
-    help: "Memory for hot documents; 0 turns the cache off.",
+    help: "Memory for hot documents, for all threads together; 0 turns the cache off.",
   },
   "rest-threads": {
     kind: threads,

@@ -37,6 +37,15 @@ const LATENCY_SECONDS = [
   10,
 ];
 
+const cache = {
+  cache_hits_total: { type: "counter", help: "Lookups that found their document in the cache." },
+  cache_misses_total: { type: "counter", help: "Lookups that did not." },
+  cache_evictions_total: { type: "counter", help: "Documents that the cache dropped for want of room." },
+  cache_entries: { type: "gauge", help: "Documents in the cache." },
+  cache_bytes: { type: "gauge", help: "Memory of the cached documents." },
+  cache_capacity_bytes: { type: "gauge", help: "Memory that the cache may take; 0 when it is off." },
+} as const satisfies Families;
+
 /** The same in both programs: a dashboard tells them apart by their `job`. */
 const everyProgram = {
   build_info: { type: "gauge", labels: ["program", "version"], help: "Always 1; the labels say what is running." },
@@ -48,12 +57,7 @@ const everyProgram = {
     buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     help: "How much later than due a timer of the main thread ran.",
   },
-  cache_hits_total: { type: "counter", help: "Lookups that found their document in the cache." },
-  cache_misses_total: { type: "counter", help: "Lookups that did not." },
-  cache_evictions_total: { type: "counter", help: "Documents that the cache dropped for want of room." },
-  cache_entries: { type: "gauge", help: "Documents in the cache." },
-  cache_bytes: { type: "gauge", help: "Memory of the cached documents." },
-  cache_capacity_bytes: { type: "gauge", help: "Memory that the cache may take; 0 when it is off." },
+  ...cache,
   s3_requests_total: {
     type: "counter",
     labels: ["request", "outcome"],
@@ -74,6 +78,7 @@ const everyProgram = {
 
 /** The front of the main worker: what a front thread counts. */
 export const FRONT_FAMILIES = {
+  ...cache,
   requests_total: {
     type: "counter",
     labels: ["api", "operation", "status"],

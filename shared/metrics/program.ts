@@ -36,6 +36,8 @@ export interface FrontMetrics {
   readonly dispatcher: { batch(operations: number, bytes: number): void; retry(reason: string): void };
   /** Connects parts that are asked. */
   ask(sources: Sources<keyof typeof FRONT_FAMILIES>): void;
+  /** Connects a cache. `capacityBytes`: 0 when it is off. */
+  askCache(figures: () => CacheFigures, capacityBytes: number): void;
 }
 
 /** What the main worker counts. */
@@ -49,8 +51,6 @@ export interface MainMetrics extends Omit<FrontMetrics, "ask"> {
     action(action: string, result: string): void;
   };
   ask(sources: Sources<keyof typeof MAIN_FAMILIES>): void;
-  /** Connects a cache. `capacityBytes`: 0 when it is off. */
-  askCache(figures: () => CacheFigures, capacityBytes: number): void;
   /** Ends what runs by itself. */
   close(): void;
 }
@@ -117,7 +117,7 @@ const FRONT_COUNTED = [
 
 function frontFaces(
   metrics: ReturnType<typeof makeInstruments<typeof FRONT_FAMILIES, typeof FRONT_COUNTED>>,
-): Omit<FrontMetrics, "registry" | "ask"> {
+): Omit<FrontMetrics, "registry" | "ask" | "askCache"> {
   let watchers = 0;
   metrics.watchers.from(() => watchers);
   return {
@@ -147,7 +147,12 @@ function frontFaces(
 /** Metrics of a front thread that is not the main thread; {@linkcode mergeSnapshots} adds them to the others'. */
 export function createFrontMetrics(registry: Registry = new Registry()): FrontMetrics {
   const metrics = makeInstruments(registry, FRONT_FAMILIES, FRONT_COUNTED);
-  return { ...frontFaces(metrics), registry, ask: (sources) => connect(metrics, sources) };
+  return {
+    ...frontFaces(metrics),
+    registry,
+    ask: (sources) => connect(metrics, sources),
+    askCache: (figures, capacityBytes) => connect(metrics, cacheSources(figures, capacityBytes)),
+  };
 }
 
 function s3Face(metrics: {

@@ -46,6 +46,32 @@ testWith(["promtool"], "promtool accepts the metrics of both programs", async ()
   assert(Object.hasOwn(syncs, "mean_ms"));
 });
 
+Deno.test("with front threads, what they count and cache is added up", async () => {
+  const port = freePort();
+  const mainFlags = ["-rest-threads=3", "-cache-bytes=4MiB", `-metrics-addr=127.0.0.1:${port}`];
+  await using cluster = await Cluster.start({ mainFlags });
+  await cluster.put("m", "k", "1");
+  const READS = 60;
+  for (let i = 0; i < READS; i++) {
+    // A connection of its own each time, so that every thread gets some.
+    const response = await cluster.fetch("/entity/m?key=k", { headers: { connection: "close" } });
+    assert.equal(await response.text(), "1");
+  }
+  const text = await scrape(port);
+  const figure = (name: string) => Number(new RegExp(`^deltadatabase_${name} (\\d+)$`, "m").exec(text)?.[1]);
+  assert.equal(figure('requests_total\\{api="rest",operation="get",status="200"\\}'), READS);
+  const [hits, misses] = [figure("cache_hits_total"), figure("cache_misses_total")];
+  assert.equal(hits + misses, READS);
+  assert(misses >= 1 && misses <= 3, `${misses} misses`);
+  assert.equal(figure("cache_capacity_bytes"), 4 * 1024 * 1024);
+  for (let tries = 0;; tries++) {
+    const { cache } = await (await cluster.fetch("/admin/stats")).json();
+    if (cache.hits === hits && cache.misses === misses) break;
+    assert(tries < 100, JSON.stringify(cache));
+    await pause();
+  }
+});
+
 /** Which families have moved: a counter or a histogram that counted something, a gauge that has a value. */
 class Moved {
   readonly #families: Families;

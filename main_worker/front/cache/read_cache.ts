@@ -64,6 +64,20 @@ const ENTRY_OVERHEAD_BYTES = 512;
 /** How much of the room is for what is only written, if that is not too much. */
 const WRITTEN_SHARE = 0.25;
 
+/** Of a cache that nothing has happened to. */
+export const NO_FIGURES: CacheFigures = { entries: 0, bytes: 0, hits: 0, misses: 0, evictions: 0 };
+
+/** Of two caches together. */
+export function addFigures(a: CacheFigures, b: CacheFigures): CacheFigures {
+  return {
+    entries: a.entries + b.entries,
+    bytes: a.bytes + b.bytes,
+    hits: a.hits + b.hits,
+    misses: a.misses + b.misses,
+    evictions: a.evictions + b.evictions,
+  };
+}
+
 export class ReadCache {
   /** What was asked for. */
   readonly #entries: LRUCache<EntityName, ReadCacheEntry> | undefined;

@@ -68,7 +68,8 @@ class FrontThread {
       coherence: options.coherence,
       turn: takeTurns,
     });
-    const { dispatcher } = this.#front;
+    const { dispatcher, cache } = this.#front;
+    this.#metrics.askCache(() => cache.figures(), options.cacheBytes);
     this.#metrics.ask({
       active_requests: () => this.#statistics.active,
       operations_parked: () => dispatcher.parked,
@@ -160,7 +161,12 @@ class FrontThread {
       this.#keysTold.set(id, lastMs);
       keysUsed.push([id, lastMs]);
     }
-    this.#tell({ kind: "statistics", delta: this.#statistics.drain(), keysUsed });
+    this.#tell({
+      kind: "statistics",
+      delta: this.#statistics.drain(),
+      cache: this.#front.cache.figures(),
+      keysUsed,
+    });
     clock.setTimer(() => this.#tellStatistics(), STATISTICS_MS);
   }
 

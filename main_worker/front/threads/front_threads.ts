@@ -3,11 +3,13 @@ import { FRONT_THREAD_START_MS } from "../../../shared/limits.ts";
 import type { Address } from "../../../shared/config/values.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
 import type { MetricsSnapshot } from "../../../shared/metrics/serve.ts";
+import type { CacheFigures } from "../../../shared/wire/messages.ts";
 import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
 import { StartError } from "../../../shared/process/program.ts";
 import type { ControlPlane } from "../../control/control_plane.ts";
 import type { Snapshot } from "../../control/control.ts";
 import type { Authenticator } from "../auth.ts";
+import { addFigures, NO_FIGURES } from "../cache/read_cache.ts";
 import type { RestApp } from "../rest/app.ts";
 import type { RestRequest } from "../rest/route.ts";
 import type { RestServer } from "../rest/server.ts";
@@ -71,6 +73,11 @@ export class FrontThreads implements RestServer {
     for (const thread of this.#threads) thread.tell({ kind: "renew", grpcTls });
   }
 
+  /** Of the read caches of all threads together. */
+  cacheFigures(): CacheFigures {
+    return this.#threads.reduce((sum, { cache }) => addFigures(sum, cache), NO_FIGURES);
+  }
+
   /** The figures of each thread. */
   metrics(): Promise<MetricsSnapshot[]> {
     return Promise.all(this.#threads.map((thread) => thread.metrics()));
@@ -90,6 +97,7 @@ class FrontThread {
   readonly #asking = new Map<number, (snapshot: MetricsSnapshot) => void>();
   readonly #stopped = Promise.withResolvers<void>();
   #known: Snapshot;
+  #cache = NO_FIGURES;
   #ids = 0;
   #stopping = false;
 
@@ -131,6 +139,11 @@ class FrontThread {
     });
   }
 
+  /** What its read cache has told last. */
+  get cache(): CacheFigures {
+    return this.#cache;
+  }
+
   metrics(): Promise<MetricsSnapshot> {
     const id = ++this.#ids;
     return new Promise((resolve) => {
@@ -166,6 +179,7 @@ class FrontThread {
         return control.batchFloor(message.session, message.dispatcher, message.floor);
       case "statistics":
         statistics.absorb(this, message.delta);
+        this.#cache = message.cache;
         for (const [id, lastMs] of message.keysUsed) authenticator.noteUse(id, lastMs);
         return;
       case "request":

@@ -3,6 +3,7 @@ import type { MetricsSnapshot } from "../../../shared/metrics/serve.ts";
 import type { LogConfig } from "../../../shared/config/common.ts";
 import type { Address } from "../../../shared/config/values.ts";
 import type { Store } from "../../../shared/storage/store.ts";
+import type { CacheFigures } from "../../../shared/wire/messages.ts";
 import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
 import type { SchemaId } from "../../../shared/names.ts";
 import type { Credentials, Routes, Template } from "../../control/control.ts";
@@ -75,6 +76,8 @@ export type FromThread =
   | {
     readonly kind: "statistics";
     readonly delta: StatisticsDelta;
+    /** Counters since the start of the thread. */
+    readonly cache: CacheFigures;
     readonly keysUsed: readonly (readonly [string, number])[];
   }
   | { readonly kind: "metrics"; readonly id: number; readonly snapshot: MetricsSnapshot }
