@@ -292,6 +292,13 @@ Deno.test("serving: the text at /metrics, nothing elsewhere, and a clean stop", 
       assert.equal(other.status, status, `${method} ${path}`);
       await other.body?.cancel();
     }
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.address.port });
+    await connection.write(new TextEncoder().encode("GET /metrics HTTP/1.1\r\nHost: [none\r\n\r\n"));
+    const status = new Uint8Array(12);
+    await connection.read(status);
+    assert.equal(new TextDecoder().decode(status), "HTTP/1.1 404");
+    connection.close();
+    assert.equal(log.of("metrics_failed").length, 0);
     assert.equal(log.of("metrics_listening")[0]?.fields.address, `127.0.0.1:${server.address.port}`);
   } finally {
     await server.shutdown();

@@ -34,8 +34,10 @@ export interface MetricsServer {
  */
 export function serveMetrics(address: Address, metrics: () => Promise<string>, log: Logger): MetricsServer {
   const handler = async (request: Request): Promise<Response> => {
-    const { pathname } = new URL(request.url);
-    if (pathname !== "/metrics") return new Response("not found; metrics are at /metrics\n", { status: 404 });
+    // No URL can be made of a host that is none.
+    if (URL.parse(request.url)?.pathname !== "/metrics") {
+      return new Response("not found; metrics are at /metrics\n", { status: 404 });
+    }
     if (request.method !== "GET" && request.method !== "HEAD") {
       return new Response("method not allowed\n", { status: 405, headers: { allow: "GET, HEAD" } });
     }
