@@ -21,6 +21,8 @@ interface ValueProposal {
 }
 
 const DEPTH_MAX = 32;
+const SCAFFOLD_DEPTH_MAX = 6;
+const SCAFFOLD_MEMBERS_MAX = 500;
 
 function isObject(value: Json | undefined): value is { [name: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -39,41 +41,44 @@ function resolve(root: Json, reference: string): Json | undefined {
   return at;
 }
 
-/** A schema and everything that applies beside it: references, and all branches of combinations. */
-function spread(root: Json, schema: Json | undefined, depth = 0): Schema[] {
-  if (!isObject(schema) || depth > DEPTH_MAX) return [];
-  const found: Schema[] = [schema];
-  if (typeof schema.$ref === "string") found.push(...spread(root, resolve(root, schema.$ref), depth + 1));
+/** Adds a schema and everything that applies beside it to `found`: references, and all branches of combinations. */
+function spread(root: Json, schema: Json | undefined, found = new Set<Schema>(), depth = 0): Set<Schema> {
+  // Each once: branches that refer to the same branches would double at every level.
+  if (!isObject(schema) || depth > DEPTH_MAX || found.has(schema)) return found;
+  found.add(schema);
+  if (typeof schema.$ref === "string") spread(root, resolve(root, schema.$ref), found, depth + 1);
   for (const keyword of ["allOf", "anyOf", "oneOf"]) {
     const branches = schema[keyword];
-    if (Array.isArray(branches)) { for (const branch of branches) found.push(...spread(root, branch, depth + 1)); }
+    if (Array.isArray(branches)) { for (const branch of branches) spread(root, branch, found, depth + 1); }
   }
-  for (const keyword of ["then", "else"]) found.push(...spread(root, schema[keyword], depth + 1));
+  for (const keyword of ["then", "else"]) spread(root, schema[keyword], found, depth + 1);
   return found;
 }
 
-function step(root: Json, schemas: readonly Schema[], token: string | number): Schema[] {
-  return schemas.flatMap((schema) => {
-    if (typeof token === "string") {
-      const properties = schema.properties;
-      if (isObject(properties) && Object.hasOwn(properties, token)) return spread(root, properties[token]);
-      return spread(root, schema.additionalProperties);
-    }
-    const fixed = Array.isArray(schema.prefixItems)
-      ? schema.prefixItems
-      : Array.isArray(schema.items)
-      ? schema.items
-      : [];
-    if (token < fixed.length) return spread(root, fixed[token]);
-    return spread(root, Array.isArray(schema.items) ? schema.additionalItems : schema.items);
-  });
+/** What a schema says of a member or an item. */
+function inner(schema: Schema, token: string | number): Json | undefined {
+  if (typeof token === "string") {
+    const { properties } = schema;
+    return isObject(properties) && Object.hasOwn(properties, token) ? properties[token] : schema.additionalProperties;
+  }
+  const fixed = Array.isArray(schema.prefixItems)
+    ? schema.prefixItems
+    : Array.isArray(schema.items)
+    ? schema.items
+    : [];
+  if (token < fixed.length) return fixed[token];
+  return Array.isArray(schema.items) ? schema.additionalItems : schema.items;
 }
 
 /** All schemas that apply at a path. */
 function schemasAt(root: Json, path: readonly (string | number)[]): Schema[] {
   let schemas = spread(root, root);
-  for (const token of path) schemas = step(root, schemas, token);
-  return schemas;
+  for (const token of path) {
+    const next = new Set<Schema>();
+    for (const schema of schemas) spread(root, inner(schema, token), next);
+    schemas = next;
+  }
+  return [...schemas];
 }
 
 function typeOf(schemas: readonly Schema[]): string {
@@ -119,13 +124,13 @@ export function propertiesAt(root: Json, path: readonly (string | number)[]): Pr
   for (const schema of schemas) {
     if (!isObject(schema.properties)) continue;
     for (const name of Object.keys(schema.properties)) {
-      const inner = spread(root, schema.properties[name]);
+      const schemas = [...spread(root, schema.properties[name])];
       proposals.set(name, {
         name,
-        type: typeOf(inner),
-        description: descriptionOf(inner),
+        type: typeOf(schemas),
+        description: descriptionOf(schemas),
         required: required.has(name),
-        starter: starterOf(inner),
+        starter: starterOf(schemas),
       });
     }
   }
@@ -152,20 +157,22 @@ export function valuesAt(root: Json, path: readonly (string | number)[]): ValueP
   return [...proposals.values()];
 }
 
-/** A first document that has everything that the schema requires, laid out. */
+/** A first document that has everything that the schema requires, within reason, laid out. */
 export function scaffold(root: Json): string {
+  let room = SCAFFOLD_MEMBERS_MAX;
   const build = (path: readonly (string | number)[], depth: number): Json => {
-    const wanted = propertiesAt(root, path).filter((property) => property.required);
-    if (wanted.length === 0 || depth > 6) return {};
+    if (depth > SCAFFOLD_DEPTH_MAX || room === 0) return {};
+    const wanted = propertiesAt(root, path).filter((property) => property.required).slice(0, room);
+    room -= wanted.length;
     return Object.fromEntries(wanted.map((property) => {
-      const inner = [...path, property.name];
+      const at = [...path, property.name];
       return [
         property.name,
-        property.starter === "{}" ? build(inner, depth + 1) : JSON.parse(property.starter) as Json,
+        property.starter === "{}" ? build(at, depth + 1) : JSON.parse(property.starter) as Json,
       ];
     }));
   };
-  const starter = starterOf(spread(root, root));
+  const starter = starterOf([...spread(root, root)]);
   const isRecord = starter === "{}" || propertiesAt(root, []).length > 0;
   return JSON.stringify(isRecord ? build([], 0) : JSON.parse(starter), null, 2);
 }
