@@ -3,7 +3,7 @@
  * prints what was tried and how it ended.
  *
  * ```sh
- * deno run -A tests/contract/raw_bytes.ts --cases=100000 --seed=1
+ * deno run -A tests/contract/raw_bytes.ts --cases=100000 --seed=1 --threads=2
  * ```
  */
 import assert from "assert";
@@ -340,9 +340,13 @@ export async function residentMib(pid: number): Promise<number> {
 if (import.meta.main) {
   const { values } = parseArgs({
     args: Deno.args,
-    options: { cases: { type: "string", default: "100000" }, seed: { type: "string", default: "1" } },
+    options: {
+      cases: { type: "string", default: "100000" },
+      seed: { type: "string", default: "1" },
+      threads: { type: "string", default: "1" },
+    },
   });
-  await using cluster = await Cluster.start();
+  await using cluster = await Cluster.start({ mainFlags: [`-rest-threads=${values.threads}`] });
   const dice = new Dice(Number(values.seed));
   const cases = Number(values.cases);
   const rounds = 10;
