@@ -236,11 +236,6 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The host to listen on, for interfaces that want one: every IPv4 address where the address names none. */
-export function listenHost({ host }: Address): string {
-  return host === "" ? "0.0.0.0" : host;
-}
-
 /** Whether only this machine can reach a listener on this host. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\./.test(host);

@@ -1,8 +1,9 @@
 /** Serves `/metrics` to Prometheus, on an address of its own. */
 import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, Registry } from "prom-client";
-import { type Address, formatAddress, listenHost } from "../config/values.ts";
+import { type Address, formatAddress } from "../config/values.ts";
 import { METRICS_REQUEST_MS } from "../limits.ts";
 import type { Logger } from "../logging/logger.ts";
+import { listenHost } from "../process/every_address.ts";
 import { keepListening } from "../process/listener.ts";
 
 /** The figures of a registry at one moment; survives a structured clone, so that it can come from another thread. */

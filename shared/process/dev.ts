@@ -9,6 +9,7 @@ import { wantsColour } from "../logging/format.ts";
 import { type Clock, sleep, systemClock } from "../seams/clock.ts";
 import { type Random, systemRandom } from "../seams/random.ts";
 import { devKeys } from "./dev_keys.ts";
+import { listenHost } from "./every_address.ts";
 import { type Ended, ProgramGroup, type ProgramSpec } from "./program_group.ts";
 
 const flags = {
@@ -254,7 +255,7 @@ class DevRun {
 /** The address with a port that is free at this moment. @throws {StartProblem} when it can't be listened on. */
 function usableAddress(flag: string, address: Address, other: number): Address {
   try {
-    using listener = Deno.listen({ hostname: address.host || "0.0.0.0", port: address.port });
+    using listener = Deno.listen({ hostname: listenHost(address), port: address.port });
     return { host: address.host, port: listener.addr.port };
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {

@@ -11,7 +11,14 @@ import { INTERNAL, Refusal } from "./errors.ts";
 import { schemaIdIn, splitTarget, type Target } from "./query.ts";
 import { type Answering, failed, reply } from "./reply.ts";
 import { RefusedBodies } from "./refused_bodies.ts";
-import type { ConnectionInfo, EntityDeps, RestDeps, RestRequest, Route } from "./route.ts";
+import {
+  clientHost,
+  type ConnectionInfo,
+  type EntityDeps,
+  type RestDeps,
+  type RestRequest,
+  type Route,
+} from "./route.ts";
 import { createEntityRoutes, createRoutes } from "./routes.ts";
 import { uiResponse } from "./ui.ts";
 
@@ -119,7 +126,7 @@ function createApp(
       metrics.credentialRefused();
       refusals.audit("request_refused", {
         request_id: requestId,
-        address: info.remoteAddr.hostname,
+        address: clientHost(info),
         code: refusal.code,
         route: route.path,
       });

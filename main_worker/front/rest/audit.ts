@@ -1,7 +1,7 @@
 /** Audit lines: who did what to the server, without what was said. */
 import type { LogFields } from "../../../shared/logging/logger.ts";
 import { auditedCaller } from "../auth.ts";
-import type { Call, RestDeps } from "./route.ts";
+import { type Call, clientHost, type RestDeps } from "./route.ts";
 
 /** Writes one line about an administrative action that has ended, and counts it. `result`: `ok`, or why it was not. */
 export function auditCall(
@@ -15,7 +15,7 @@ export function auditCall(
   deps.countAction(action, result);
   deps.log.audit(action, {
     request_id: call.requestId,
-    address: call.info.remoteAddr.hostname,
+    address: clientHost(call.info),
     ...(principal === undefined ? { client_id: null, source: null } : auditedCaller(principal)),
     result,
     ...fields,

@@ -2,6 +2,7 @@
 import type { Logger } from "../../../shared/logging/logger.ts";
 import type { SchemaId } from "../../../shared/names.ts";
 import type { ErrorCode } from "../../../shared/outcome.ts";
+import { plainHost } from "../../../shared/process/every_address.ts";
 import type { Clock } from "../../../shared/seams/clock.ts";
 import type { Random } from "../../../shared/seams/random.ts";
 import type { Control, Permission } from "../../control/control.ts";
@@ -70,6 +71,11 @@ export type RestRequest = Pick<Request, "method" | "url" | "headers" | "body">;
 export interface ConnectionInfo {
   /** The client's host, without a port. Looked up when it is asked for. */
   readonly remoteAddr: { readonly hostname: string };
+}
+
+/** The client's address. */
+export function clientHost({ remoteAddr }: ConnectionInfo): string {
+  return plainHost(remoteAddr.hostname);
 }
 
 /** One request on its way to its handler. */

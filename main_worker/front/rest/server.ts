@@ -1,6 +1,7 @@
 /** The listener of the REST door: HTTP, or HTTPS whose certificate is renewed without a restart. */
-import { type Address, formatAddress, listenHost } from "../../../shared/config/values.ts";
+import { type Address, formatAddress } from "../../../shared/config/values.ts";
 import type { Logger } from "../../../shared/logging/logger.ts";
+import { listenHost } from "../../../shared/process/every_address.ts";
 import { keepListening } from "../../../shared/process/listener.ts";
 import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
 import type { RestApp } from "./app.ts";

@@ -9,7 +9,7 @@ import { jsonContent, NO_CONTROL_PATTERN, ref } from "./components.ts";
 import { refuse } from "./errors.ts";
 import { onlyMembers, textMember } from "./members.ts";
 import { failed, json } from "./reply.ts";
-import { ANY_CREDENTIAL, type Call, principalOf, PUBLIC, type RestDeps, type Route } from "./route.ts";
+import { ANY_CREDENTIAL, type Call, clientHost, principalOf, PUBLIC, type RestDeps, type Route } from "./route.ts";
 
 /** What a session of dev mode may do. */
 const DEV_PERMISSIONS: readonly Permission[] = ["read", "write"];
@@ -42,7 +42,7 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
     metrics.sessionIssued();
     log.audit("login", {
       request_id: call.requestId,
-      address: call.info.remoteAddr.hostname,
+      address: clientHost(call.info),
       ...auditedCaller(principal),
       client_id: clientId,
     });
@@ -55,7 +55,7 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
   }
 
   async function login(call: Call): Promise<Response> {
-    const waitS = control.loginBlocked(call.info.remoteAddr.hostname);
+    const waitS = control.loginBlocked(clientHost(call.info));
     if (waitS > 0) {
       metrics.credentialRefused();
       return failed(call, tooMany(waitS));
@@ -76,11 +76,11 @@ export function sessionRoutes(deps: RestDeps): readonly Route[] {
     const principal = authenticator.credential(key);
     // A session is not a key: a chain of sessions would outlive the time that each was given.
     if (!("kind" in principal) && !principal.session) return issue(call, principal, principal.expiresAtMs);
-    const waitS = control.loginFailed(call.info.remoteAddr.hostname);
+    const waitS = control.loginFailed(clientHost(call.info));
     metrics.credentialRefused();
     log.audit("login_refused", {
       request_id: call.requestId,
-      address: call.info.remoteAddr.hostname,
+      address: clientHost(call.info),
       blocked_seconds: waitS,
     });
     return failed(call, failure("unauthorized", "The key is not valid, has expired or was revoked"));

@@ -5,6 +5,7 @@ import type { Logger } from "../../../shared/logging/logger.ts";
 import type { MetricsSnapshot } from "../../../shared/metrics/serve.ts";
 import type { CacheFigures } from "../../../shared/wire/messages.ts";
 import type { TlsMaterial } from "../../../shared/wire/grpc/tls.ts";
+import { listenHost } from "../../../shared/process/every_address.ts";
 import { StartError } from "../../../shared/process/program.ts";
 import type { ControlPlane } from "../../control/control_plane.ts";
 import type { Snapshot } from "../../control/control.ts";
@@ -38,10 +39,7 @@ export async function startFrontThreads(
   parts: FrontThreadsParts,
 ): Promise<FrontThreads> {
   // Threads share a port by SO_REUSEPORT, which another program of ours could share too: only without it is a taken port seen.
-  const probe = Deno.listen({
-    hostname: options.address.host === "" ? "0.0.0.0" : options.address.host,
-    port: options.address.port,
-  });
+  const probe = Deno.listen({ hostname: listenHost(options.address), port: options.address.port });
   const address: Address = { host: options.address.host, port: probe.addr.port };
   probe.close();
   const threads = Array.from({ length: count }, () => new FrontThread({ ...options, address }, parts));

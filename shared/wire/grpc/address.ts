@@ -2,6 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { connect } from "node:net";
 import { GRPC_PROBE_MS, HOST_BYTES_MAX } from "../../limits.ts";
+import { plainHost } from "../../process/every_address.ts";
 
 /** An address taken apart. */
 export interface Address {
@@ -34,8 +35,7 @@ export function isUnspecified(host: string): boolean {
 export function peerHost(peer: string): string {
   const at = peer.lastIndexOf(":");
   if (at < 0) return "";
-  const host = peer.slice(0, at).replace(/^\[|\]$/g, "");
-  return host.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+  return plainHost(peer.slice(0, at).replace(/^\[|\]$/g, ""));
 }
 
 /** Whether a connection to every address of the host is refused right now: nobody listens there. */

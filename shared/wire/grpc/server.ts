@@ -13,6 +13,7 @@ import {
   GRPC_WAITING_MESSAGES_MIN,
   WATCH_BUFFER_EVENTS_MAX,
 } from "../../limits.ts";
+import { listenHost } from "../../process/every_address.ts";
 import { TransportError } from "../transport.ts";
 import { formatAddress, parseAddress, peerHost } from "./address.ts";
 import { failureOfStatus, refusalTrailers, statusOfError, WireError } from "./errors.ts";
@@ -263,7 +264,7 @@ export class RpcServer {
   /** Starts to listen. @throws {Error} with a sentence when the address cannot be used. */
   async listen(): Promise<void> {
     const { host, port } = parseAddress(this.#options.address);
-    const wanted = { host: host || "0.0.0.0", port };
+    const wanted = { host: listenHost({ host }), port };
     const bound = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(
         formatAddress(wanted),
