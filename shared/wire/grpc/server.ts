@@ -25,7 +25,7 @@ import { WaitingCalls, type WaitsUntil } from "./waiting_calls.ts";
 
 /** How to serve. */
 export interface ServerOptions {
-  /** `host:port`; no host: every IPv4 interface; port 0: a free one. */
+  /** `host:port`; no host: every address of the machine; port 0: a free one. */
   readonly address: string;
   /** Bytes that a received message may have. */
   readonly messageBytesMax: number;
