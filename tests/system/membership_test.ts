@@ -264,3 +264,20 @@ Deno.test("restart of the main worker under load: workers come back by themselve
   assert.equal((await me.json()).is_admin, true);
   for (const [key, body] of writers.acknowledged) assert.equal(await cluster.get("load", key), body);
 });
+
+for (const threads of [1, 2]) {
+  Deno.test(`operations that wait for an owner are answered while the main worker stops, front threads: ${threads}`, async () => {
+    await using cluster = await Cluster.start({ workers: 2, mainFlags: [`-rest-threads=${threads}`] });
+    await cluster.until("both have their share", settled("worker-1", "worker-2"));
+    const keys = Array.from({ length: 24 }, (_, i) => `key-${i}`);
+    const putAll = () => Promise.all(keys.map((key) => cluster.put("waiting", key, "1")));
+    // Connections that are there already: new ones may come too late.
+    await putAll();
+    await cluster.workers.get("worker-2")!.kill();
+    const answered = putAll();
+    await cluster.main.event("worker_gone");
+    cluster.main.signal("SIGTERM");
+    await answered;
+    assert.equal((await cluster.main.ended()).code, 0, cluster.main.output);
+  });
+}

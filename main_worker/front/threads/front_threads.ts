@@ -129,12 +129,11 @@ class FrontThread {
   learn(snapshot: Snapshot): Promise<void> {
     const change = difference(this.#known, snapshot);
     this.#known = snapshot;
-    if (Object.keys(change).length === 0 || this.#stopping) return Promise.resolve();
+    if (Object.keys(change).length === 0) return Promise.resolve();
     const id = ++this.#ids;
-    return new Promise((resolve) => {
-      this.#confirming.set(id, resolve);
-      this.tell({ kind: "snapshot", id, change });
-    });
+    // While it stops, too: operations that it has still to answer may wait for an owner.
+    this.tell({ kind: "snapshot", id, change });
+    return this.#stopping ? Promise.resolve() : new Promise((resolve) => this.#confirming.set(id, resolve));
   }
 
   /** What its read cache has told last. */
